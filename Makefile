@@ -1,0 +1,47 @@
+# Latent Wardrobe. `make` alone lists the targets. Readers without make: see README.md.
+
+VENV = .venv/bin/python
+
+# Everything in tests/ and notebooks/, two at a time; a stored notebook output that differs is an error.
+# PYTEST_FLAGS is free for you:  make test PYTEST_FLAGS="-k data"
+PYTEST = -n 2 --dist loadscope --nbval --nbval-cell-timeout=180 $(PYTEST_FLAGS)
+
+# This computer only, with Jupyter's own token; a busy port moves on by itself. Jupyter refuses root unless told.
+# Without a screen no browser is tried. The address is printed in any case, and little else.
+LAB = --ip=127.0.0.1 --LabApp.default_url=/lab/tree/notebooks --log-level=WARN \
+      $(if $(filter 0,$(shell id -u)),--allow-root) \
+      $(if $(filter Linux,$(shell uname)),$(if $(DISPLAY)$(WAYLAND_DISPLAY),,--no-browser))
+
+# Packages and kernels of other projects must not shadow those of .venv.
+unexport PYTHONPATH PYTHONHOME
+export JUPYTER_PREFER_ENV_PATH = 1
+
+.PHONY: help lab test checkpoints readme setup clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+lab: setup ## set up, then open the course in JupyterLab
+	@echo "JupyterLab starts. To stop it, press Ctrl-C twice here."
+	$(VENV) -m jupyterlab $(LAB)
+
+test: setup ## set up, then run ruff, the unit tests and every notebook
+	$(VENV) -m ruff check
+	$(VENV) -m pytest $(PYTEST)
+
+checkpoints: setup ## train the shipped models again (long)
+	$(VENV) -m helpers.checkpoints train
+
+readme: setup ## write the tables of README.md again
+	$(VENV) -m helpers.readme
+
+# Any Python from 3.8 on can run the set-up script, which then looks for a supported one or takes PYTHON=...
+setup: ## make or update .venv; done already: a moment
+	@for p in python3 python python3.13 python3.12 python3.11 python3.10 "$(PYTHON)"; do \
+	  "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null && exec "$$p" .ci/setup.py; \
+	done; \
+	echo "No Python found. Install version 3.10 to 3.13 from https://www.python.org/downloads/" >&2; exit 1
+
+clean: ## remove .venv and caches; data, checkpoints and notebooks stay
+	rm -rf .venv *.egg-info .pytest_cache .ruff_cache .coverage htmlcov
+	find . -name .git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +

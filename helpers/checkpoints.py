@@ -1,0 +1,301 @@
+"""Shipped weights and their manifest; load, or train and save.
+
+Each model is two files in ``data/checkpoints/<data set>/``: ``<name>.npz`` with the weights and
+``<name>.json``, its manifest: configuration, recipe, history, metrics, versions and the SHA-256 of
+the weights. No pickles: the architecture is in code, named by the configuration.
+
+Matrices are stored in half precision. They are rounded *before* the model is measured, so the
+numbers in the manifest are those of the file.
+"""
+
+import dataclasses
+import hashlib
+import platform
+
+import keras
+import numpy as np
+
+from helpers import course, files, models, training
+
+SHIPPED = course.DATA / "checkpoints"
+RUNS = course.DATA / "runs"  # what a reader trains; not in git
+DEFAULT = "fashion-mnist"
+_REMEDY = "Get the file again (git checkout), or set COURSE_TRAIN=1 to train the model."
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a shipped model is and how it is trained.
+
+    Args:
+        about: one line for people.
+        model: name of a function in `models`.
+        arguments: its arguments.
+        recipe: fields of `training.Recipe`.
+    """
+
+    about: str
+    model: str
+    arguments: dict
+    recipe: dict
+
+    def build(self):
+        """The model, untrained."""
+        return getattr(models, self.model)(**self.arguments)
+
+    def configuration(self):
+        """All of it as a dict that JSON can hold, defaults of the recipe spelled out."""
+        recipe = dataclasses.asdict(training.Recipe(**self.recipe))
+        return {"model": self.model, "arguments": self.arguments, "recipe": recipe}
+
+
+_WIDE = {"hidden": [512, 256, 128], "activation": "silu"}
+_COSINE = {"batch_size": 128, "learning_rate": 2e-3, "schedule": "cosine", "warmup_epochs": 1}
+_S2 = {"epochs": 50, "batch_size": 128, "learning_rate": 1e-3, "schedule": "constant"}
+_S0 = {"epochs": 20, "batch_size": 64, "learning_rate": 1e-3, "schedule": "constant"}
+
+PLANS = {
+    "linear_ae_18": Plan(
+        "linear autoencoder, 18 codes", "linear_autoencoder", {"latent_dim": 18}, {**_COSINE, "epochs": 20}
+    ),
+    "dense_ae_18_s2": Plan(
+        "S2's autoencoder, its own recipe: ReLU everywhere, also on the code",
+        "dense_autoencoder",
+        {"latent_dim": 18, "hidden": [128, 64, 32], "activation": "relu", "code_activation": "relu"},
+        _S2,
+    ),
+    "dense_ae_18": Plan(
+        "S2's sizes, repaired: SiLU, linear code, cosine decay",
+        "dense_autoencoder",
+        {"latent_dim": 18, "hidden": [128, 64, 32], "activation": "silu"},
+        {**_COSINE, "epochs": 60},
+    ),
+    "dense_ae_18_wide": Plan(
+        "a wider autoencoder with 18 codes",
+        "dense_autoencoder",
+        {"latent_dim": 18, **_WIDE},
+        {**_COSINE, "epochs": 40},
+    ),
+    "dense_ae_10": Plan(
+        "autoencoder of the VAE's net, 10 codes",
+        "dense_autoencoder",
+        {"latent_dim": 10, **_WIDE},
+        {**_COSINE, "epochs": 30},
+    ),
+    "dense_ae_2": Plan(
+        "autoencoder with 2 codes, for the map",
+        "dense_autoencoder",
+        {"latent_dim": 2, **_WIDE},
+        {**_COSINE, "epochs": 30},
+    ),
+    "dense_ae_100_s0": Plan(
+        "S0's autoencoder: 150-100 SELU, the last layer is the code",
+        "dense_autoencoder",
+        {"latent_dim": 100, "hidden": [150], "activation": "selu", "code_activation": "selu"},
+        _S0,
+    ),
+    "dense_vae_10_s0": Plan(
+        "S0's VAE: 150-100 SELU, 10 codes, its own recipe",
+        "dense_vae",
+        {"latent_dim": 10, "hidden": [150, 100], "activation": "selu"},
+        _S0,
+    ),
+    "dense_vae_10_s2": Plan(
+        "S2's VAE: 512-256-128 ReLU, 10 codes, its own recipe",
+        "dense_vae",
+        {"latent_dim": 10, "hidden": [512, 256, 128], "activation": "relu"},
+        _S2,
+    ),
+    "dense_vae_10": Plan(
+        "S2's sizes with SiLU, warm-up and cosine decay",
+        "dense_vae",
+        {"latent_dim": 10, **_WIDE},
+        {**_COSINE, "epochs": 60},
+    ),
+    "dense_vae_2": Plan(
+        "VAE with 2 codes, for the map", "dense_vae", {"latent_dim": 2, **_WIDE}, {**_COSINE, "epochs": 40}
+    ),
+}
+
+
+def names():
+    """Names of all models the course ships, as a list."""
+    return list(PLANS)
+
+
+def plan(name):
+    """The `Plan` of a name.
+
+    Raises:
+        KeyError: no such name; the message lists the known ones.
+    """
+    if name not in PLANS:
+        raise KeyError(f"no model is called {name!r}; known are {', '.join(PLANS)}.")
+    return PLANS[name]
+
+
+def save(model, name, history, metrics=None, folder=SHIPPED / DEFAULT):
+    """Write weights and manifest; call `round_weights` first if the metrics are to agree.
+
+    Args:
+        model: the trained model of that name.
+        name: one of `names`.
+        history: what `training.fit` returned.
+        metrics: dict of numbers on held-out images, or None.
+        folder: where to.
+    """
+    round_weights(model)
+    path = folder / f"{name}.npz"
+    files.write_arrays(path, {key: _stored(value) for key, value in model.weight_arrays().items()})
+    files.write_json(
+        folder / f"{name}.json",
+        {
+            "name": name,
+            "about": plan(name).about,
+            "data": folder.name,
+            "configuration": plan(name).configuration(),
+            "parameters": sum(int(value.size) for value in model.weight_arrays().values()),
+            "metrics": metrics or {},
+            "history": history,
+            "versions": {
+                "python": platform.python_version(),
+                "keras": keras.__version__,
+                "backend": keras.backend.backend(),
+            },
+            "sha256": _sha256(path),
+        },
+    )
+
+
+def round_weights(model):
+    """Round a model's matrices to half precision in place, as `save` stores them."""
+    for variable in model.weight_variables().values():
+        variable.assign(_stored(keras.ops.convert_to_numpy(variable)))
+
+
+def _stored(array):
+    """Half precision for matrices; vectors and scalars are too small to be worth a rounding."""
+    return array.astype("float16") if array.ndim > 1 else array.astype("float32")
+
+
+def _sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _folder(name, data):
+    """Folder that holds the model, or None. With COURSE_TRAIN=1 the shipped one does not count."""
+    places = [RUNS / data] if course.train_from_scratch() else [SHIPPED / data, RUNS / data]
+    return next((place for place in places if (place / f"{name}.json").exists()), None)
+
+
+def manifest(name, data=DEFAULT):
+    """The manifest of a model as a dict.
+
+    Args:
+        name: one of `names`.
+        data: `Dataset.slug` of the data it was trained on.
+
+    Raises:
+        KeyError: no such name.
+        FileNotFoundError: not trained yet on this data.
+        files.DamagedFile: the manifest is damaged.
+    """
+    configuration = plan(name).configuration()
+    folder = _folder(name, data)
+    if folder is None:
+        raise FileNotFoundError(f"{name} has no stored weights for {data}; load_or_train({name!r}, wear) trains it.")
+    content = files.read_json(folder / f"{name}.json", _REMEDY)
+    if not isinstance(content, dict) or content.get("configuration") != configuration:
+        raise files.DamagedFile(f"{name}.json describes another model than helpers/checkpoints.py. {_REMEDY}")
+    return content
+
+
+def load(name, data=DEFAULT):
+    """Build a model and open its stored weights.
+
+    Args:
+        name: one of `names`.
+        data: `Dataset.slug` of the data it was trained on.
+
+    Returns:
+        `models.Autoencoder` or `models.VAE`.
+
+    Raises:
+        KeyError: no such name.
+        FileNotFoundError: not trained yet on this data.
+        files.DamagedFile: weights or manifest are damaged, or do not belong together.
+    """
+    about = manifest(name, data)
+    path = _folder(name, data) / f"{name}.npz"
+    if not path.exists():
+        raise files.DamagedFile(f"{path.name} is missing beside its manifest. {_REMEDY}")
+    if _sha256(path) != about.get("sha256"):
+        raise files.DamagedFile(f"{path.name} is not the file its manifest describes (SHA-256 differs). {_REMEDY}")
+    model = plan(name).build()
+    assign(model, files.read_arrays(path, _REMEDY), path.name)
+    return model
+
+
+def assign(model, arrays, source):
+    """Put stored arrays into a model, all or none.
+
+    Args:
+        model: as built by its plan.
+        arrays: dict as `weight_arrays` gives it.
+        source: name of the file, for the error.
+
+    Raises:
+        files.DamagedFile: names, shapes or values do not fit.
+    """
+    variables = model.weight_variables()
+    if set(arrays) != set(variables):
+        raise files.DamagedFile(f"{source} holds other layers than the model. {_REMEDY}")
+    for key, variable in variables.items():
+        array = arrays[key]
+        if array.shape != tuple(variable.shape) or array.dtype.kind != "f" or not np.isfinite(array).all():
+            raise files.DamagedFile(f"{source}: {key} does not fit the model (shape {array.shape}). {_REMEDY}")
+    for key, variable in variables.items():
+        variable.assign(arrays[key].astype("float32"))
+
+
+def train(name, wear, verbose=True):
+    """Train a model by its plan; an interrupted training goes on where it was.
+
+    Args:
+        name: one of `names`.
+        wear: `data.Dataset`.
+        verbose: show progress.
+
+    Returns:
+        (model with weights rounded as stored, history).
+    """
+    model = plan(name).build()
+    history = training.fit(model, wear, state=state_file(name, wear.slug), verbose=verbose, **plan(name).recipe)
+    round_weights(model)
+    return model, history
+
+
+def state_file(name, data):
+    """Where an unfinished training of a model keeps its state, a path."""
+    return RUNS / data / f"{name}.state.npz"
+
+
+def load_or_train(name, wear):
+    """Open the stored weights of a model, or train it on ``wear`` where there are none.
+
+    ``COURSE_TRAIN=1`` passes over the shipped weights. What is trained is kept in ``data/runs``.
+
+    Args:
+        name: one of `names`.
+        wear: `data.Dataset`.
+
+    Returns:
+        `models.Autoencoder` or `models.VAE`.
+    """
+    plan(name)
+    if _folder(name, wear.slug) is None:
+        print(f"{name}: no stored weights for {wear.name}, training ({plan(name).recipe['epochs']} epochs)")
+        model, history = train(name, wear)
+        save(model, name, history, folder=RUNS / wear.slug)
+        state_file(name, wear.slug).unlink()
+    return load(name, wear.slug)

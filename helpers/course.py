@@ -1,0 +1,126 @@
+"""Seeds, threads, quiet start, settings; the only reader of environment variables.
+
+Settings a reader can make, all through environment variables:
+
+====================  ==========================================================================
+``FASHION_MNIST_DIR``  folder with the four original Fashion-MNIST files
+``COURSE_TRAIN``       ``1``: ``load_or_train`` trains every model from scratch, opens no stored one
+``KERAS_BACKEND``      another Keras backend; ``tensorflow`` is the default and the tested one
+====================  ==========================================================================
+"""
+
+import contextlib
+import os
+import platform
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "data"
+
+
+@contextlib.contextmanager
+def _quiet_stderr():
+    """Point file descriptor 2 elsewhere, and play back what was said there if something fails.
+
+    TensorFlow's C++ code writes to the descriptor before Python could ask it to be silent.
+    """
+    with tempfile.TemporaryFile() as aside:
+        sys.stderr.flush()
+        kept = os.dup(2)
+        os.dup2(aside.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            aside.seek(0)
+            os.write(kept, aside.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+# Two independent operations must not run side by side, else their sums arrive in any order and
+# two runs with one seed differ in the last bits. Threads inside one operation do no such harm.
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+with _quiet_stderr():
+    import keras
+
+
+def begin(seed=1):
+    """Start a notebook: seed Python, NumPy and Keras, and print versions and device.
+
+    Args:
+        seed: integer from 0; the same seed gives the same numbers on the same machine.
+    """
+    keras.utils.set_random_seed(seed)
+    name = keras.backend.backend()
+    # TensorFlow is imported by then; the backend module knows its own version.
+    version = getattr(sys.modules.get(name), "__version__", "")
+    print(
+        f"Latent Wardrobe · Python {platform.python_version()} · Keras {keras.__version__} "
+        f"on {name} {version} · {device()} · seed {seed}"
+    )
+
+
+def claim(statement, holds):
+    """State what an experiment has shown, and stop the notebook if it has not.
+
+    Args:
+        statement: a sentence that can be true or false.
+        holds: whether it is true, worked out from what was measured.
+
+    Raises:
+        AssertionError: it does not hold.
+    """
+    if not holds:
+        raise AssertionError(f"This run does not support the claim: {statement}")
+    print(f"Checked: {statement}")
+
+
+def device():
+    """Name the device that will do the work, for people: ``"CPU, 2 cores"`` or ``"GPU"``."""
+    return "GPU" if _has_gpu() else f"CPU, {cores()} cores"
+
+
+def _has_gpu():
+    # keras.distribution lists devices on TensorFlow and JAX only; other backends are not tested.
+    with contextlib.suppress(NotImplementedError, AttributeError, ValueError):
+        return bool(keras.distribution.list_devices("gpu"))
+    return False
+
+
+def cores():
+    """Number of processor cores this process may use, as an int."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def in_notebook():
+    """True inside a Jupyter kernel, where output is rich; False in a terminal or a test."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell is not None and hasattr(shell, "kernel")
+
+
+def data_directory():
+    """Folder named by ``FASHION_MNIST_DIR`` as a Path, or None where it is not set."""
+    value = os.environ.get("FASHION_MNIST_DIR", "").strip()
+    return Path(value).expanduser() if value else None
+
+
+def keras_home():
+    """Keras' cache folder as a Path: ``KERAS_HOME`` or ``~/.keras``."""
+    value = os.environ.get("KERAS_HOME", "").strip()
+    return Path(value).expanduser() if value else Path.home() / ".keras"
+
+
+def train_from_scratch():
+    """True where ``COURSE_TRAIN=1`` asks to train every model instead of opening stored weights."""
+    value = os.environ.get("COURSE_TRAIN", "").strip()
+    if value not in ("", "0", "1"):
+        raise ValueError(f"COURSE_TRAIN is {value!r}; set it to 1 (train everything) or 0 (open stored weights).")
+    return value == "1"

@@ -1,0 +1,278 @@
+"""What a model is worth on held-out data.
+
+Numpy arrays in, floats out, with standard errors where a number is a mean over images. Losses are
+nats per image; images are float32 (n, 28, 28, 1) in [0, 1].
+"""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+from keras import ops
+from scipy.special import logsumexp, xlogy
+from sklearn.decomposition import PCA as _PCA
+from sklearn.metrics import pairwise_distances_argmin_min
+
+from helpers import losses, models
+
+ACTIVE = 0.01  # variance of z_mean from which a latent counts as active (Burda et al. 2015)
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A mean over images and its standard error."""
+
+    value: float
+    standard_error: float
+
+    @classmethod
+    def of(cls, per_image):
+        """From one number per image, (n,)."""
+        per_image = np.asarray(per_image, dtype="float64")
+        return cls(float(per_image.mean()), float(per_image.std(ddof=1) / np.sqrt(len(per_image))))
+
+    def __str__(self):
+        return f"{self.value:.2f} ± {self.standard_error:.2f}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Elbo:
+    """The negative ELBO at beta = 1 and its two parts, nats per image: ``negative_elbo = reconstruction + kl``."""
+
+    reconstruction: Estimate
+    kl: Estimate
+    negative_elbo: Estimate
+
+
+def _variational(vae):
+    if not vae.is_variational:
+        raise ValueError("this measure needs a VAE; a plain autoencoder has no distribution over codes.")
+    return vae
+
+
+def _losses_of_codes(vae, images, z, batch_size=1000):
+    """-log p(x | z) under the model, nats, (n,), for image i with code i."""
+
+    def batch(i):
+        part = slice(i, i + batch_size)
+        return vae.reconstruction_loss(images[part], vae.logits(z[part]))
+
+    return np.concatenate([ops.convert_to_numpy(batch(i)) for i in range(0, len(images), batch_size)])
+
+
+def elbo(vae, images, samples=1, seed=1):
+    """Negative ELBO at beta = 1, whatever beta the model was trained with.
+
+    Args:
+        vae: `models.VAE`.
+        images: (n, 28, 28, 1).
+        samples: codes drawn per image.
+        seed: of the codes; the same seed gives the same number.
+
+    Returns:
+        `Elbo`, in nats per image.
+
+    Raises:
+        ValueError: not a VAE, or images out of shape or range.
+    """
+    images = models.check_images(images)
+    z_mean, z_log_var = _variational(vae).encode(images)
+    generator = np.random.default_rng(seed)
+    reconstruction = np.zeros(len(images))
+    for _ in range(samples):
+        noise = generator.standard_normal(z_mean.shape).astype("float32")
+        reconstruction += _losses_of_codes(vae, images, z_mean + np.exp(z_log_var / 2) * noise) / samples
+    kl = ops.convert_to_numpy(losses.kl(z_mean, z_log_var)).astype("float64")
+    return Elbo(Estimate.of(reconstruction), Estimate.of(kl), Estimate.of(reconstruction + kl))
+
+
+def log_likelihood(vae, images, samples=1000, seed=1, batch_size=20):
+    """Importance-weighted bound on log p(x), which tightens as samples grow.
+
+    Source: Burda, Grosse, Salakhutdinov, "Importance weighted autoencoders" (2015).
+
+    Args:
+        vae: `models.VAE`.
+        images: (n, 28, 28, 1); grey, or binarised to compare with the literature.
+        samples: codes drawn per image; always state it beside the number.
+        seed: of the codes.
+        batch_size: images a step; memory grows with batch_size * samples.
+
+    Returns:
+        `Estimate` of log p(x), nats per image (negative numbers; nearer 0 is better).
+    """
+    images = models.check_images(images)
+    z_mean, z_log_var = _variational(vae).encode(images)
+    generator = np.random.default_rng(seed)
+    out = []
+    for i in range(0, len(images), batch_size):
+        x, mean, log_var = images[i : i + batch_size], z_mean[i : i + batch_size], z_log_var[i : i + batch_size]
+        noise = generator.standard_normal((samples, *mean.shape)).astype("float32")
+        z = mean + np.exp(log_var / 2) * noise
+        flat = z.reshape(-1, vae.latent_dim)
+        log_x = -_losses_of_codes(vae, np.tile(x, (samples, 1, 1, 1)), flat).reshape(samples, -1)
+        # log p(z) - log q(z | x); the constants of the two normal densities cancel
+        log_ratio = 0.5 * np.sum(noise**2 + log_var - z**2, axis=-1)
+        out.append(logsumexp(log_x.astype("float64") + log_ratio, axis=0) - np.log(samples))
+    return Estimate.of(np.concatenate(out))
+
+
+def kl_per_latent(vae, images):
+    """Mean KL of each latent in nats, float array (latent_dim,): how much it says about an image."""
+    z_mean, z_log_var = _variational(vae).encode(images)
+    return ops.convert_to_numpy(losses.kl_per_latent(z_mean, z_log_var)).mean(axis=0)
+
+
+def active_units(vae, images):
+    """Number of latents whose posterior mean moves with the image: variance above 0.01.
+
+    Source: Burda, Grosse, Salakhutdinov (2015).
+
+    Args:
+        vae: `models.VAE`.
+        images: (n, 28, 28, 1), at least a few hundred.
+    """
+    z_mean, _ = _variational(vae).encode(images)
+    return int(np.sum(z_mean.var(axis=0) > ACTIVE))
+
+
+def dead_units(autoencoder, images):
+    """Number of code units of an autoencoder that give the same value for every image."""
+    return int(np.sum(autoencoder.encode(images).std(axis=0) < 1e-6))
+
+
+def mse(images, x_hat):
+    """Mean squared error per pixel of reconstructions, as an `Estimate` over images."""
+    images, x_hat = np.asarray(images, dtype="float64"), np.asarray(x_hat, dtype="float64")
+    if images.shape != x_hat.shape:
+        raise ValueError(f"images have shape {images.shape} but x_hat has shape {x_hat.shape}; they must be equal.")
+    return Estimate.of(np.square(images - x_hat).reshape(len(images), -1).mean(axis=1))
+
+
+def bernoulli(images, x_hat):
+    """Binary cross-entropy of reconstructions, nats per image, as an `Estimate` over images."""
+    parts = range(0, len(images), 1000)
+    return Estimate.of(
+        np.concatenate(
+            [ops.convert_to_numpy(losses.bernoulli(images[i : i + 1000], x_hat[i : i + 1000])) for i in parts]
+        )
+    )
+
+
+def entropy_floor(images):
+    """Smallest binary cross-entropy any code can reach: the entropy of the grey pixels themselves.
+
+    Args:
+        images: (n, 28, 28, 1) in [0, 1].
+
+    Returns:
+        `Estimate` in nats per image.
+    """
+    x = models.check_images(images).reshape(len(images), -1).astype("float64")
+    return Estimate.of(-(xlogy(x, x) + xlogy(1 - x, 1 - x)).sum(axis=1))
+
+
+class MeanImage:
+    """The trivial model: whatever comes in, the mean training image comes out.
+
+    Args:
+        images: training images, (n, 28, 28, 1).
+    """
+
+    latent_dim = 0
+
+    def __init__(self, images):
+        self.image = models.check_images(images).mean(axis=0, dtype="float64").astype("float32")
+
+    def reconstruct(self, images):
+        """The mean image once per image: float32 (n, 28, 28, 1)."""
+        return np.repeat(self.image[None], len(images), axis=0)
+
+
+class PCA:
+    """Principal component analysis as an autoencoder: the best linear one.
+
+    Args:
+        images: training images, (n, 28, 28, 1).
+        latent_dim: components to keep at most.
+    """
+
+    def __init__(self, images, latent_dim=64):
+        flat = models.check_images(images).reshape(len(images), -1)
+        self.latent_dim = latent_dim
+        self._pca = _PCA(latent_dim, svd_solver="covariance_eigh").fit(flat)
+
+    def encode(self, images, latent_dim=None):
+        """Codes, float32 (n, latent_dim); fewer latents are the first of the full code."""
+        flat = models.check_images(images).reshape(len(images), -1)
+        return self._pca.transform(flat)[:, : latent_dim or self.latent_dim].astype("float32")
+
+    def decode(self, z):
+        """Images of codes, float32 (n, 28, 28, 1); values may leave [0, 1]."""
+        z = np.asarray(z)
+        flat = z @ self._pca.components_[: z.shape[1]] + self._pca.mean_
+        return flat.reshape(-1, *models.IMAGE_SHAPE).astype("float32")
+
+    def reconstruct(self, images, latent_dim=None):
+        """Images from the first ``latent_dim`` components, float32 (n, 28, 28, 1)."""
+        return self.decode(self.encode(images, latent_dim))
+
+
+def nearest(images, pool):
+    """For each image, its nearest neighbour in a pool.
+
+    Args:
+        images: (n, 28, 28, 1).
+        pool: (m, 28, 28, 1).
+
+    Returns:
+        (index into the pool, int (n,); distance, root mean squared pixel difference, float (n,)).
+    """
+    flat, others = (np.asarray(a).reshape(len(a), -1) for a in (images, pool))
+    index, distance = pairwise_distances_argmin_min(flat, others, metric="euclidean")
+    return index, distance / np.sqrt(flat.shape[1])
+
+
+def scoreboard(rows, images, seed=1):
+    """The course's table: each model on the same held-out images.
+
+    Args:
+        rows: dict of label to model: anything with ``reconstruct``.
+        images: held-out images, (n, 28, 28, 1).
+        seed: of the codes drawn for the ELBO.
+
+    Returns:
+        pandas DataFrame, one row a model: latent_dim, parameters, mse (per pixel), and for VAEs the
+        negative_elbo with its parts reconstruction and kl, nats per image.
+    """
+    table = []
+    for label, model in rows.items():
+        row = {"model": label, "latent_dim": model.latent_dim, "mse": mse(images, model.reconstruct(images)).value}
+        if getattr(model, "is_variational", False):
+            bound = elbo(model, images, seed=seed)
+            row |= {name: getattr(bound, name).value for name in ("negative_elbo", "reconstruction", "kl")}
+        table.append(row)
+    columns = ["model", "latent_dim", "mse", "negative_elbo", "reconstruction", "kl"]
+    return pd.DataFrame(table).reindex(columns=columns).set_index("model")
+
+
+def measure(model, wear, seed=1):
+    """All numbers that a manifest records, on the test images of ``wear``.
+
+    Args:
+        model: `models.Autoencoder` or `models.VAE`.
+        wear: `data.Dataset`.
+        seed: of the codes drawn for the ELBO.
+
+    Returns:
+        dict of name to float or int.
+    """
+    images = wear.test.images
+    error = mse(images, model.reconstruct(images))
+    numbers = {"mse": error.value, "mse_standard_error": error.standard_error}
+    if not model.is_variational:
+        return numbers | {"dead_units": dead_units(model, images)}
+    bound = elbo(model, images, seed=seed)
+    numbers |= {name: getattr(bound, name).value for name in ("negative_elbo", "reconstruction", "kl")}
+    numbers |= {"negative_elbo_standard_error": bound.negative_elbo.standard_error}
+    return numbers | {"active_units": active_units(model, images)}

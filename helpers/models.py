@@ -1,0 +1,431 @@
+"""Encoders, decoders, `Autoencoder`, `VAE`.
+
+Every model is an encoder and a decoder, two ordinary Keras models, plus one loss. Images are
+float32 ``(B, 28, 28, 1)`` in [0, 1]; codes are float32 ``(B, latent_dim)``. Numpy goes in and
+numpy comes out of `encode`, `decode`, `reconstruct` and `sample`; Keras' own `compile`, `fit` and
+`evaluate` work as on any model, with losses in nats per image.
+"""
+
+import itertools
+import math
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from helpers import losses
+
+IMAGE_SHAPE = (28, 28, 1)
+LIKELIHOODS = ("bernoulli", "gaussian", "optimal_gaussian", "continuous_bernoulli")
+SIGMA_OF_SQUARED_ERROR = math.sqrt(0.5)  # the sigma at which a Gaussian's loss is the plain squared error
+
+
+def check_images(images):
+    """Return ``images`` as float32, or say what is wrong with them.
+
+    Args:
+        images: array (n, 28, 28, 1) with values in [0, 1].
+
+    Returns:
+        float32 array of that shape.
+
+    Raises:
+        ValueError: wrong shape, a value that is not finite, or outside [0, 1].
+    """
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[1:] != IMAGE_SHAPE:
+        raise ValueError(
+            f"images have shape {images.shape}; expected (n, 28, 28, 1). "
+            "For a single image use images[i : i + 1], for flat pixels images.reshape(-1, 28, 28, 1)."
+        )
+    images = images.astype("float32", copy=False)
+    if images.size:
+        low, high = images.min(), images.max()
+        if not (np.isfinite(low) and np.isfinite(high)):
+            raise ValueError("images hold values that are not finite (NaN or infinity); look for a division by zero.")
+        if low < 0 or high > 1:
+            raise ValueError(f"images run from {low:g} to {high:g}; expected [0, 1]. Divide grey levels by 255.")
+    return images
+
+
+def check_codes(z, latent_dim):
+    """Return ``z`` as float32 (n, latent_dim), or raise ValueError saying what is wrong."""
+    z = np.asarray(z, dtype="float32")
+    if z.ndim != 2 or z.shape[1] != latent_dim:
+        raise ValueError(f"z has shape {z.shape}; this model expects (n, {latent_dim}).")
+    if not np.isfinite(z).all():
+        raise ValueError("z holds values that are not finite (NaN or infinity).")
+    return z
+
+
+def run_in_batches(function, array, batch_size=1000):
+    """Call a Keras model on an array piece by piece, so that memory stays bounded.
+
+    Args:
+        function: takes a batch, returns a tensor or a list of tensors, first axis the batch.
+        array: numpy array, (n, ...).
+        batch_size: images a call.
+
+    Returns:
+        numpy array, or tuple of arrays, with first axis n.
+    """
+    starts = range(0, max(len(array), 1), batch_size)
+    parts = [function(array[i : i + batch_size]) for i in starts]
+    if isinstance(parts[0], (list, tuple)):
+        return tuple(np.concatenate([ops.convert_to_numpy(p) for p in column]) for column in zip(*parts, strict=True))
+    return np.concatenate([ops.convert_to_numpy(p) for p in parts])
+
+
+class _LatentModel(keras.Model):
+    """What `Autoencoder` and `VAE` share: an encoder, a decoder, and numpy at the door."""
+
+    is_variational = False
+
+    def __init__(self, encoder, decoder, name=None):
+        super().__init__(name=name)
+        self.encoder = encoder
+        self.decoder = decoder
+        self.latent_dim = int(decoder.input.shape[-1])
+        # The decoder in two steps, for exact losses from logits. Kept as functions, because Keras
+        # would count the weights of a second model that shares them.
+        output = decoder.get_layer("x_hat")
+        self._decoder_logits = keras.Model(decoder.input, output.input).__call__
+        self._output = output.__call__
+
+    def code(self, images):
+        """One code an image: z of an autoencoder, z_mean of a VAE, float32 (n, latent_dim)."""
+        encoded = self.encode(images)
+        return encoded[0] if self.is_variational else encoded
+
+    def decode(self, z):
+        """Turn codes into images.
+
+        Args:
+            z: (n, latent_dim).
+
+        Returns:
+            float32 (n, 28, 28, 1) in [0, 1].
+
+        Raises:
+            ValueError: wrong shape, or values that are not finite.
+        """
+        return run_in_batches(self._image_of, check_codes(z, self.latent_dim))
+
+    def reconstruct(self, images):
+        """Decoded `code` of images: float32 (n, 28, 28, 1) in [0, 1], from the same shape."""
+        return self.decode(self.code(images))
+
+    def logits(self, z):
+        """The decoder's output before its sigmoid, a tensor (n, 28, 28, 1), from z (n, latent_dim)."""
+        return self._decoder_logits(z, training=False)
+
+    def _image_of(self, z):
+        return self.decoder(z, training=False)
+
+    def sample(self, n, seed):
+        """Decode n codes drawn from N(0, I).
+
+        For a VAE this is the model's own prior. A plain autoencoder has none: there the result
+        shows what happens when one pretends (see `samplers` for fitted ones).
+
+        Args:
+            n: number of images.
+            seed: integer; the same seed draws the same codes for every model of that latent_dim.
+
+        Returns:
+            float32 (n, 28, 28, 1) in [0, 1].
+        """
+        z = np.random.default_rng(seed).standard_normal((n, self.latent_dim))
+        return self.decode(z)
+
+    def weight_arrays(self):
+        """All trained numbers as a dict of name to numpy array: what a checkpoint stores."""
+        return {key: ops.convert_to_numpy(variable) for key, variable in self.weight_variables().items()}
+
+    def weight_variables(self):
+        """All trained Keras variables as a dict; names are stable between runs."""
+        return {
+            f"{part.name}/{i:02d}/{variable.path.split('/', 1)[-1]}": variable
+            for part in (self.encoder, self.decoder)
+            for i, variable in enumerate(part.weights)
+        }
+
+
+class Autoencoder(_LatentModel):
+    """An encoder and a decoder trained to give back the input.
+
+    `fit` and `evaluate` report ``loss`` (nats per image: squared error or Bernoulli, summed over
+    pixels) and ``mse`` (per pixel).
+
+    Args:
+        encoder: Keras model, image to z (B, latent_dim).
+        decoder: Keras model, z to image; its last layer is an Activation named ``x_hat``.
+        reconstruction: ``"squared_error"`` or ``"bernoulli"``.
+    """
+
+    def __init__(self, encoder, decoder, reconstruction="squared_error", name="autoencoder"):
+        super().__init__(encoder, decoder, name=name)
+        if reconstruction not in ("squared_error", "bernoulli"):
+            raise ValueError(f"reconstruction is {reconstruction!r}; choose 'squared_error' or 'bernoulli'.")
+        self.reconstruction = reconstruction
+        self.mse_tracker = keras.metrics.Mean(name="mse")
+        self.build((None, *IMAGE_SHAPE))
+
+    def build(self, input_shape):
+        self.built = True  # encoder and decoder are built already
+
+    def call(self, x, training=None):
+        logits = self._decoder_logits(self.encoder(x, training=training), training=training)
+        return {"x_hat": self._output(logits), "logits": logits}
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Mean over the batch of the reconstruction loss; ``y`` replaces ``x`` as target if given."""
+        target = x if y is None else y
+        error = losses.squared_error(target, y_pred["x_hat"])
+        self.mse_tracker.update_state(error / math.prod(IMAGE_SHAPE))
+        if self.reconstruction == "bernoulli":
+            return ops.mean(losses.bernoulli_from_logits(target, y_pred["logits"]))
+        return ops.mean(error)
+
+    def encode(self, images):
+        """Codes of images: float32 (n, latent_dim) from (n, 28, 28, 1) in [0, 1]."""
+        return run_in_batches(lambda x: self.encoder(x, training=False), check_images(images))
+
+
+class VAE(_LatentModel):
+    """Variational autoencoder: the encoder gives a normal distribution over codes.
+
+    The loss is the negative ELBO, -log p(x | z) + beta * KL(q(z | x) || N(0, I)), in nats per image,
+    one z drawn per image. `fit` and `evaluate` report ``loss``, its parts ``reconstruction`` and
+    ``kl``, and ``negative_elbo``, the loss at beta = 1 by which every model is judged.
+
+    Source: Kingma, Welling, "Auto-encoding variational Bayes" (2013).
+
+    Args:
+        encoder: Keras model, image to [z_mean, z_log_var], each (B, latent_dim).
+        decoder: Keras model, z to image; its last layer is an Activation named ``x_hat``.
+        likelihood: ``"bernoulli"``; ``"gaussian"`` with fixed sigma; ``"optimal_gaussian"``, whose
+            sigma is the root mean squared error of the batch while training and its running
+            average afterwards; ``"continuous_bernoulli"``.
+        sigma: standard deviation of the Gaussian in pixel units; the default makes the loss the
+            squared error plus a constant.
+        beta: weight of the KL in the training loss; a Keras variable, so it can change in training.
+        seed: seed of the noise in z.
+    """
+
+    is_variational = True
+
+    def __init__(
+        self, encoder, decoder, likelihood="bernoulli", sigma=SIGMA_OF_SQUARED_ERROR, beta=1.0, seed=1, name="vae"
+    ):
+        super().__init__(encoder, decoder, name=name)
+        if likelihood not in LIKELIHOODS:
+            raise ValueError(f"likelihood is {likelihood!r}; choose one of {', '.join(LIKELIHOODS)}.")
+        if not sigma > 0:
+            raise ValueError(f"sigma is {sigma}; a standard deviation must be positive.")
+        self.likelihood = likelihood
+        self.beta = self.add_weight(name="beta", shape=(), initializer="zeros", trainable=False, dtype="float32")
+        self.sigma = self.add_weight(name="sigma", shape=(), initializer="zeros", trainable=False, dtype="float32")
+        self.beta.assign(beta)
+        self.sigma.assign(sigma)
+        self.noise = keras.random.SeedGenerator(seed)
+        self.reconstruction_tracker = keras.metrics.Mean(name="reconstruction")
+        self.kl_tracker = keras.metrics.Mean(name="kl")
+        self.negative_elbo_tracker = keras.metrics.Mean(name="negative_elbo")
+        self.build((None, *IMAGE_SHAPE))
+
+    def build(self, input_shape):
+        self.built = True  # encoder and decoder are built already
+
+    def reparameterize(self, z_mean, z_log_var):
+        """Draw z = z_mean + exp(z_log_var / 2) * noise, (B, latent_dim), one draw per image."""
+        noise = keras.random.normal(ops.shape(z_mean), seed=self.noise)
+        return z_mean + ops.exp(0.5 * z_log_var) * noise
+
+    def call(self, x, training=None):
+        z_mean, z_log_var = self.encoder(x, training=training)
+        z = self.reparameterize(z_mean, z_log_var)
+        logits = self._decoder_logits(z, training=training)
+        return {"z_mean": z_mean, "z_log_var": z_log_var, "z": z, "logits": logits, "x_hat": self._output(logits)}
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Mean over the batch of reconstruction + beta * KL; ``y`` replaces ``x`` as target if given."""
+        target = x if y is None else y
+        if self.likelihood == "optimal_gaussian" and training:
+            batch_sigma = ops.stop_gradient(losses.optimal_sigma(target, y_pred["x_hat"]))
+            self.sigma.assign(0.95 * self.sigma + 0.05 * batch_sigma)
+            reconstruction = losses.gaussian(target, y_pred["x_hat"], batch_sigma)
+        else:
+            reconstruction = self.reconstruction_loss(target, y_pred["logits"])
+        kl = losses.kl(y_pred["z_mean"], y_pred["z_log_var"])
+        self.reconstruction_tracker.update_state(reconstruction)
+        self.kl_tracker.update_state(kl)
+        self.negative_elbo_tracker.update_state(reconstruction + kl)
+        return ops.mean(reconstruction + self.beta * kl)
+
+    def reconstruction_loss(self, x, logits):
+        """-log p(x | z) under the model's likelihood, nats per image.
+
+        Args:
+            x: images, (B, 28, 28, 1).
+            logits: decoder output before its sigmoid, same shape.
+
+        Returns:
+            (B,).
+        """
+        if self.likelihood == "bernoulli":
+            return losses.bernoulli_from_logits(x, logits)
+        if self.likelihood == "continuous_bernoulli":
+            return losses.continuous_bernoulli(x, ops.sigmoid(logits))
+        return losses.gaussian(x, ops.sigmoid(logits), self.sigma)
+
+    def encode(self, images):
+        """Posterior of images.
+
+        Args:
+            images: (n, 28, 28, 1) in [0, 1].
+
+        Returns:
+            Tuple (z_mean, z_log_var), each float32 (n, latent_dim). The standard deviation is
+            exp(z_log_var / 2).
+        """
+        return run_in_batches(lambda x: self.encoder(x, training=False), check_images(images))
+
+    def _image_of(self, z):
+        x_hat = self.decoder(z, training=False)
+        if self.likelihood == "continuous_bernoulli":
+            return losses.continuous_bernoulli_mean(x_hat)
+        return x_hat
+
+    def weight_variables(self):
+        return super().weight_variables() | {"sigma": self.sigma}
+
+
+def _check_sizes(latent_dim, hidden):
+    if not isinstance(latent_dim, (int, np.integer)) or latent_dim < 1:
+        raise ValueError(f"latent_dim is {latent_dim!r}; expected a whole number from 1.")
+    if any(not isinstance(units, (int, np.integer)) or units < 1 for units in hidden):
+        raise ValueError(f"hidden is {hidden!r}; expected layer sizes, whole numbers from 1, such as (512, 256).")
+
+
+class _Layers:
+    """Makes layers whose first weights depend on one seed and on nothing else."""
+
+    def __init__(self, seed):
+        self.seeds = itertools.count(1000 * seed)
+
+    def dense(self, units, activation=None, name=None, **kwargs):
+        start = keras.initializers.GlorotUniform(seed=next(self.seeds))
+        return layers.Dense(units, activation=activation, kernel_initializer=start, name=name, **kwargs)
+
+
+def _dense_stack(make, x, hidden, activation):
+    for i, units in enumerate(hidden, start=1):
+        x = make.dense(units, activation, name=f"hidden_{i}")(x)
+    return x
+
+
+def dense_decoder(latent_dim, hidden, activation="silu", output="sigmoid", seed=1):
+    """Decoder of dense layers: z (B, latent_dim) to an image (B, 28, 28, 1).
+
+    Args:
+        latent_dim: size of the code.
+        hidden: layer sizes from the code outwards.
+        activation: of the hidden layers.
+        output: "sigmoid" keeps pixels in [0, 1]; "linear" does not.
+        seed: of the first weights.
+    """
+    _check_sizes(latent_dim, hidden)
+    make = _Layers(seed)
+    z = keras.Input((latent_dim,), name="z")
+    x = _dense_stack(make, z, hidden, activation)
+    x = make.dense(math.prod(IMAGE_SHAPE), name="logits", dtype="float32")(x)
+    x = layers.Reshape(IMAGE_SHAPE, name="image")(x)
+    x_hat = layers.Activation(output, name="x_hat", dtype="float32")(x)
+    return keras.Model(z, x_hat, name="decoder")
+
+
+def dense_autoencoder(
+    latent_dim=18,
+    hidden=(128, 64, 32),
+    activation="silu",
+    code_activation=None,
+    reconstruction="squared_error",
+    seed=1,
+):
+    """Autoencoder of dense layers, decoder the mirror of the encoder.
+
+    Args:
+        latent_dim: size of the code z.
+        hidden: layer sizes from the image inwards.
+        activation: of the hidden layers: "relu", "selu", "silu", "tanh", ...
+        code_activation: of the code itself; None keeps it linear. "relu" can kill units for good.
+        reconstruction: "squared_error" or "bernoulli".
+        seed: of the first weights.
+
+    Returns:
+        `Autoencoder`.
+    """
+    _check_sizes(latent_dim, hidden)
+    make = _Layers(seed)
+    x = keras.Input(IMAGE_SHAPE, name="x")
+    h = _dense_stack(make, layers.Flatten(name="pixels")(x), hidden, activation)
+    z = make.dense(latent_dim, code_activation, name="z", dtype="float32")(h)
+    encoder = keras.Model(x, z, name="encoder")
+    decoder = dense_decoder(latent_dim, hidden[::-1], activation, seed=seed + 500)
+    return Autoencoder(encoder, decoder, reconstruction)
+
+
+def linear_autoencoder(latent_dim=10, seed=1):
+    """One linear layer each way: what this learns at best is PCA.
+
+    Its images may leave [0, 1], as PCA's do.
+
+    Source: Baldi, Hornik, "Neural networks and principal component analysis" (1989).
+
+    Args:
+        latent_dim: size of the code z.
+        seed: of the first weights.
+
+    Returns:
+        `Autoencoder`.
+    """
+    _check_sizes(latent_dim, ())
+    x = keras.Input(IMAGE_SHAPE, name="x")
+    z = _Layers(seed).dense(latent_dim, name="z")(layers.Flatten(name="pixels")(x))
+    decoder = dense_decoder(latent_dim, (), output="linear", seed=seed + 500)
+    return Autoencoder(keras.Model(x, z, name="encoder"), decoder, name="linear_autoencoder")
+
+
+def dense_vae(
+    latent_dim=10,
+    hidden=(512, 256, 128),
+    activation="silu",
+    likelihood="bernoulli",
+    sigma=SIGMA_OF_SQUARED_ERROR,
+    beta=1.0,
+    seed=1,
+):
+    """VAE of dense layers, decoder the mirror of the encoder.
+
+    Args:
+        latent_dim: size of the code z.
+        hidden: layer sizes from the image inwards.
+        activation: of the hidden layers.
+        likelihood: one of `LIKELIHOODS`.
+        sigma: of the fixed Gaussian, pixel units.
+        beta: weight of the KL.
+        seed: of the first weights and of the noise.
+
+    Returns:
+        `VAE`.
+    """
+    _check_sizes(latent_dim, hidden)
+    make = _Layers(seed)
+    x = keras.Input(IMAGE_SHAPE, name="x")
+    h = _dense_stack(make, layers.Flatten(name="pixels")(x), hidden, activation)
+    z_mean = make.dense(latent_dim, name="z_mean", dtype="float32")(h)
+    z_log_var = make.dense(latent_dim, name="z_log_var", dtype="float32")(h)
+    encoder = keras.Model(x, [z_mean, z_log_var], name="encoder")
+    decoder = dense_decoder(latent_dim, hidden[::-1], activation, seed=seed + 500)
+    return VAE(encoder, decoder, likelihood, sigma, beta, seed=seed)
