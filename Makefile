@@ -16,7 +16,7 @@ LAB = --ip=127.0.0.1 --LabApp.default_url=/lab/tree/notebooks --log-level=WARN \
 unexport PYTHONPATH PYTHONHOME
 export JUPYTER_PREFER_ENV_PATH = 1
 
-.PHONY: help lab test checkpoints readme setup clean
+.PHONY: help lab test checkpoints results readme setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -29,11 +29,14 @@ test: setup ## set up, then run ruff, the unit tests and every notebook
 	$(VENV) -m ruff check
 	$(VENV) -m pytest $(PYTEST)
 
-checkpoints: setup ## train the shipped models again (long)
-	$(VENV) -m helpers.checkpoints train
+checkpoints: setup ## train the shipped models that are missing (long; goes on after a stop)
+	$(VENV) -m helpers.release checkpoints
 
-readme: setup ## write the tables of README.md again
-	$(VENV) -m helpers.readme
+results: setup ## run the stored experiments that are missing (long; goes on after a stop)
+	$(VENV) -m helpers.release results
+
+readme: setup ## write the table of results in README.md again
+	$(VENV) -m helpers.release readme
 
 # Any Python from 3.8 on can run the set-up script, which then looks for a supported one or takes PYTHON=...
 setup: ## make or update .venv; done already: a moment

@@ -1,0 +1,173 @@
+"""What every notebook must keep to: budget, order, alt texts, clean outputs, exercises with solutions."""
+
+import json
+import re
+import statistics
+
+import nbformat
+import pytest
+
+from helpers import course, exercises
+
+COURSE = sorted((course.ROOT / "notebooks").glob("*.ipynb"))
+SOLUTIONS = sorted((course.ROOT / "notebooks" / "solutions").glob("*.ipynb"))
+NOTEBOOKS = COURSE + SOLUTIONS
+
+
+def name(path):
+    return path.stem
+
+
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=name)
+course_notebook = pytest.mark.parametrize("path", COURSE, ids=name)
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def cells(path, kind):
+    return [cell for cell in read(path).cells if cell.cell_type == kind]
+
+
+def lines(cell):
+    return sum(bool(line.strip()) for line in cell.source.splitlines())
+
+
+def outputs(path):
+    return [output for cell in cells(path, "code") for output in cell.outputs]
+
+
+def test_the_course_has_notebooks_and_each_its_solutions():
+    assert len(COURSE) >= 3
+    assert [path.stem[:2] for path in COURSE] == [path.stem[:2] for path in SOLUTIONS]
+
+
+@course_notebook
+def test_budget_of_cells_and_words(path):
+    code, text = cells(path, "code"), cells(path, "markdown")
+    words = sum(len(cell.source.split()) for cell in text)
+    assert 20 <= len(code) <= 35
+    assert len(text) >= len(code)
+    assert statistics.median(map(lines, code)) <= 6
+    assert max(map(lines, code)) <= 25
+    assert 1000 <= words <= 1800, f"{words} words"
+
+
+@course_notebook
+def test_never_more_than_two_code_cells_without_text(path):
+    kinds = "".join(cell.cell_type[0] for cell in read(path).cells)
+    assert "ccc" not in kinds
+
+
+@every_notebook
+def test_size(path):
+    assert path.stat().st_size < 1_000_000
+
+
+@every_notebook
+def test_was_run_from_top_to_bottom_and_stored_without_errors(path):
+    counts = [cell.execution_count for cell in cells(path, "code")]
+    assert counts == list(range(1, len(counts) + 1))
+    assert not [output for output in outputs(path) if output.output_type == "error"]
+
+
+@every_notebook
+def test_carries_no_widget_state(path):
+    assert "widgets" not in read(path).metadata  # GitHub refuses to show such notebooks
+
+
+@every_notebook
+def test_holds_no_path_of_a_machine(path):
+    text = path.read_text(encoding="utf-8")
+    assert not re.findall(r"(?:/home/|/Users/|/root/|/tmp/|/work/|[A-Z]:\\\\Users)[^\"\s]*", text)
+
+
+@every_notebook
+def test_has_no_unfinished_place(path):
+    assert not re.findall(r"\b(?:TODO|FIXME|XXX)\b", path.read_text(encoding="utf-8"))
+
+
+@every_notebook
+def test_every_picture_has_alt_text(path):
+    for output in outputs(path):
+        if "image/png" in output.get("data", {}):
+            assert len(output.metadata["image/png"]["alt"]) > 20
+    for cell in cells(path, "markdown"):
+        for alt in re.findall(r"!\[([^\]]*)\]\(", cell.source):
+            assert len(alt) > 20, f"alt text {alt!r} is too short"
+        assert "<img" not in cell.source
+
+
+@every_notebook
+def test_linked_files_exist(path):
+    for cell in cells(path, "markdown"):
+        for target in re.findall(r"\]\((?!https?://|#)([^)\s]+)\)", cell.source):
+            assert (path.parent / target.split("#")[0]).exists(), f"{target} is missing"
+
+
+@every_notebook
+def test_shows_nothing_that_changes_from_run_to_run(path):
+    for output in outputs(path):
+        text = json.dumps(output)
+        assert not re.findall(r"object at 0x[0-9a-f]+|<Figure size", text)
+
+
+@course_notebook
+def test_keeps_to_the_anatomy(path):
+    first, *_ = read(path).cells
+    text = "\n".join(cell.source for cell in cells(path, "markdown"))
+    headings = [line for line in text.splitlines() if re.match(r"# ", line)]
+    assert first.source.startswith("# ")
+    assert len(headings) == 1, "one title, the rest are sections"
+    assert text.count("<details>") >= 3, "three quiz questions with folded answers"
+    for word in ("minutes", "Predict", "Break it", "Exercises", "Summary", "What we did not say", "References"):
+        assert word.lower() in text.lower(), f"no part says {word!r}"
+
+
+@course_notebook
+def test_makes_claims_that_were_checked(path):
+    claims = [cell for cell in cells(path, "code") if "course.claim(" in cell.source]
+    assert len(claims) >= 3
+    for cell in claims:
+        assert "Checked: " in "".join(output.get("text", "") for output in cell.outputs)
+
+
+@course_notebook
+def test_training_cells_are_not_compared(path):
+    for cell in cells(path, "code"):
+        if re.search(r"training\.fit\(|course\.begin\(", cell.source):
+            assert "nbval-ignore-output" in cell.metadata.get("tags", [])
+
+
+@course_notebook
+def test_each_exercise_starts_open_and_is_solved_in_the_solutions(path):
+    source = "\n".join(cell.source for cell in cells(path, "code"))
+    numbers = re.findall(r'exercises\.check\("([\d.]+)"', source)
+    assert len(numbers) >= 3
+    assert all(number in exercises.numbers() for number in numbers)
+    solved = next(solution for solution in SOLUTIONS if solution.stem[:2] == path.stem[:2])
+    printed = "".join(output.get("text", "") for output in outputs(path))
+    answers = "".join(output.get("text", "") for output in outputs(solved))
+    for number in numbers:
+        assert f"Exercise {number}: not tried yet" in printed
+        assert f"Exercise {number}: right" in answers
+
+
+@pytest.mark.parametrize(
+    ("test", "stored", "equal"),
+    [
+        ("loss 236.75", "loss 236.74", True),
+        ("loss 236.76", "loss 236.74", False),
+        ("loss 236.7", "loss 236.74", False),
+        ("10 units", "11 units", False),
+        ("10,000 images", "10,001 images", False),
+        ("gain 0.10", "loss 0.10", False),
+        ("-0.01", "0.00", True),
+        ("a 1.00 b 2.00", "a 1.01 b 1.99", True),
+        ("a 1.00 b 2.00", "a 1.01 b 1.90", False),
+        ("1.0 2.0", "1.0", False),
+    ],
+)
+def test_stored_numbers_may_differ_by_one_in_the_last_digit_only(settle, test, stored, equal):
+    assert (settle(test, stored) == stored) == equal
