@@ -14,11 +14,13 @@ import platform
 
 import keras
 import numpy as np
+import pandas as pd
 
 from helpers import course, files, models, training
 
 SHIPPED = course.DATA / "checkpoints"
 RUNS = course.DATA / "runs"  # what a reader trains; not in git
+RESULTS = course.DATA / "results"
 DEFAULT = "fashion-mnist"
 _REMEDY = "Get the file again (git checkout), or set COURSE_TRAIN=1 to train the model."
 
@@ -299,3 +301,28 @@ def load_or_train(name, wear):
         save(model, name, history, folder=RUNS / wear.slug)
         state_file(name, wear.slug).unlink()
     return load(name, wear.slug)
+
+
+def result(name, slug=DEFAULT, folder=RESULTS):
+    """A stored result of many trainings, and how it was made.
+
+    Args:
+        name: of the file, such as "latent_sweep".
+        slug: `Dataset.slug` of the data it was measured on.
+        folder: that holds a folder for each data set.
+
+    Returns:
+        (pandas DataFrame with one row a measurement, recipe as a dict).
+
+    Raises:
+        FileNotFoundError: there is no such result for this data.
+        files.DamagedFile: the file is damaged or holds something else.
+    """
+    path = folder / slug / f"{name}.json"
+    remedy = "Get the file again (git checkout), or run `python -m helpers.release results`."
+    if not path.exists():
+        raise FileNotFoundError(f"no result is stored as {name} for {slug}. {remedy}")
+    content = files.read_json(path, remedy)
+    if not isinstance(content, dict) or not content.get("rows") or "recipe" not in content:
+        raise files.DamagedFile(f"{path.name} has no rows or no recipe. {remedy}")
+    return pd.DataFrame(content["rows"]), content["recipe"]

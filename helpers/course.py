@@ -115,7 +115,7 @@ def data_directory():
 def keras_home():
     """Keras' cache folder as a Path: ``KERAS_HOME`` or ``~/.keras``."""
     value = os.environ.get("KERAS_HOME", "").strip()
-    return Path(value).expanduser() if value else Path.home() / ".keras"
+    return Path(os.path.expanduser(value or "~/.keras"))  # unlike pathlib's, never fails for want of a home
 
 
 def train_from_scratch():

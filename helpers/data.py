@@ -725,7 +725,7 @@ def _pieces(mirror, file, timeout, limit, verbose):
             promised = response.headers.get("Content-Length")
             if promised is not None and promised != str(file.size):
                 raise _MirrorError(f"{host}: offers {promised} bytes instead of {file.size:,}")
-            while got <= file.size:
+            while True:
                 if time.monotonic() > deadline:
                     raise _MirrorError(f"{host}: too slow, {got:,} of {file.size:,} bytes in {limit:g} s")
                 try:

@@ -3,6 +3,11 @@
 A check works out the truth by its own means, from data or from a formula; no answer is stored.
 """
 
+import itertools
+
+import numpy as np
+from scipy import integrate, stats
+
 _CHECKS = {}
 
 
@@ -49,3 +54,170 @@ def check(number, answer, *context):
         hint = f"the check could not use it: {error}"
     print(f"Exercise {number}: right." if hint is None else f"Exercise {number}: not yet: {hint}")
     return hint is None
+
+
+# --------------------------------------------------------------------------------------------------
+# Notebook 01
+
+
+@exercise("01.1")
+def _price_of_one_half(answer):
+    pixels, coin = 28 * 28, stats.bernoulli(0.5).entropy()
+    answer = float(answer)
+    if abs(answer - pixels * coin) < 0.1:
+        return None
+    if abs(answer - pixels) < 0.1:
+        return "these are bits; nats use the natural logarithm."
+    if abs(answer - coin) < 0.01:
+        return "that is one pixel; an image has 28 * 28 of them."
+    return "put x_hat = 0.5 into the cost of a pixel: x drops out, and every pixel costs the same."
+
+
+@exercise("01.2")
+def _components_for_most_variance(answer, images):
+    flat = np.asarray(images).reshape(len(images), -1)
+    centred = flat - flat.mean(axis=0, dtype="float64").astype("float32")
+    variances = np.linalg.eigvalsh(centred.T @ centred)[::-1]
+    share = np.cumsum(variances, dtype="float64") / variances.sum(dtype="float64")
+    k = int(np.argmax(share >= 0.9)) + 1
+    if int(answer) != answer or not 1 <= answer <= len(share):
+        return f"k is a whole number, 1 to {len(share)}."
+    if answer == k:
+        return None
+    if answer == k - 1:
+        return "one off: an index counts from 0, a number of components from 1."
+    return f"{answer} components explain {share[int(answer) - 1]:.1%} of the variance; wanted is the first k with 90 %."
+
+
+@exercise("01.3")
+def _worth_of_the_class(answer, wear):
+    def cost(labelled):
+        total = 0.0
+        for label in range(10):
+            known = wear.train.flat[wear.train.labels == label] if labelled else wear.train.flat
+            x = wear.test.flat[wear.test.labels == label].astype("float64")
+            p = np.clip(known.mean(axis=0, dtype="float64"), 1e-6, 1 - 1e-6)
+            total -= (x * np.log(p) + (1 - x) * np.log1p(-p)).sum()
+        return total / len(wear.test)
+
+    gross = cost(labelled=False) - cost(labelled=True)
+    answer = float(answer)
+    if abs(answer - (gross - np.log(10))) < 0.1:
+        return None
+    if abs(answer - gross) < 0.1:
+        return "that is the saving; the price of naming one of ten classes comes off."
+    if abs(answer + gross - np.log(10)) < 0.1:
+        return "the sign: a saving is what was paid before less what is paid now."
+    return "compare two costs on the test images: one mean for all, and the mean of each image's own class."
+
+
+# --------------------------------------------------------------------------------------------------
+# Notebook 03
+
+
+@exercise("03.1")
+def _cloud_against_prior(answer):
+    cloud, prior = stats.norm(1, 0.5), stats.norm(0, 1)
+    truth, _ = integrate.quad(lambda z: cloud.pdf(z) * (cloud.logpdf(z) - prior.logpdf(z)), -6, 8)
+    answer = float(answer)
+    if abs(answer - truth) < 0.01:
+        return None
+    slip = 0.5 * (1 + 0.5 - 1 - np.log(0.5))  # 0.5 taken for the variance
+    if abs(answer - slip) < 0.01:
+        return "0.5 is the standard deviation; the formula wants the variance."
+    if abs(answer - truth / np.log(2)) < 0.01:
+        return "these are bits; nats use the natural logarithm."
+    return "put mean and variance into the closed form of section 3; check the sign of the logarithm."
+
+
+@exercise("03.2")
+def _negative_elbo_from_parts(answer, vae, images):
+    z_mean, z_log_var = (np.asarray(part, "float64") for part in vae.encode(images))
+    x = np.asarray(images, "float64")
+    x_hat = np.clip(vae.decode(z_mean).astype("float64"), 1e-6, 1 - 1e-6)
+    pixels = -(x * np.log(x_hat) + (1 - x) * np.log1p(-x_hat)).reshape(len(x), -1)
+    latents = 0.5 * (z_mean**2 + np.exp(z_log_var) - 1 - z_log_var)
+    truth = (pixels.sum(axis=1) + latents.sum(axis=1)).mean()
+    wrong = {
+        "that is the sum over all images; average over them.": truth * len(x),
+        "the pixels are averaged; sum them, one scale for both parts.": pixels.mean() + latents.sum(axis=1).mean(),
+        "the KL is averaged over latents; sum it.": pixels.sum(axis=1).mean() + latents.mean(),
+        "the KL is missing.": pixels.sum(axis=1).mean(),
+        "the KL has the wrong sign.": pixels.sum(axis=1).mean() - latents.sum(axis=1).mean(),
+    }
+    if np.ndim(answer) != 0:
+        return f"one number is wanted; this has shape {np.shape(answer)}. Average over the images at the very end."
+    answer = float(answer)
+    if abs(answer - truth) < 0.05:
+        return None
+    for hint, value in wrong.items():
+        if abs(answer - value) < 0.001 * abs(value):
+            return hint
+    return "add the cross-entropy, summed over pixels, and the KL, summed over latents; then average over the images."
+
+
+@exercise("03.3")
+def _latent_of_brightness(answer, vae, ranges):
+    ranges = np.asarray(ranges, "float32")
+    ends = np.zeros((2, vae.latent_dim, vae.latent_dim), "float32")
+    for latent in range(vae.latent_dim):
+        ends[:, latent, latent] = ranges[latent]
+    low, high = (vae.decode(codes).reshape(vae.latent_dim, -1).mean(axis=1) for codes in ends)
+    answer = int(answer)
+    if not 0 <= answer < vae.latent_dim:
+        return f"latents are numbered from 0 to {vae.latent_dim - 1}."
+    if answer == int(np.argmax(np.abs(high - low))):
+        return None
+    return "decode both ends of each latent's range, average each picture's pixels, compare the sizes of the change."
+
+
+# --------------------------------------------------------------------------------------------------
+# Notebook 02
+
+
+@exercise("02.1")
+def _weights_of_the_autoencoder(answer):
+    sizes = (784, 128, 64, 32, 18)
+    matrices = 2 * sum(a * b for a, b in itertools.pairwise(sizes))
+    biases = sum(sizes[1:]) + sum(sizes[:-1])
+    if answer == matrices + biases:
+        return None
+    if answer == matrices:
+        return "those are the matrices; each unit of a layer also has a bias."
+    if answer == sum((a + 1) * b for a, b in itertools.pairwise(sizes)):
+        return "that is the encoder alone; the decoder has its own weights."
+    return "a layer from a to b units has a * b weights and b biases; there are eight layers."
+
+
+@exercise("02.2")
+def _pca_components_to_match(answer, wear, model):
+    test, mean = wear.test.flat, wear.train.flat.mean(axis=0, dtype="float64").astype("float32")
+    centred = wear.train.flat - mean
+    _, directions = np.linalg.eigh(centred.T @ centred)
+    rest = test - mean
+    # the axes are orthonormal, so each component takes its square away from the error
+    explained = np.square(rest @ directions[:, ::-1]).sum(axis=0, dtype="float64")
+    errors = (np.square(rest).sum(dtype="float64") - np.cumsum(explained)) / test.size
+    wanted = np.square(test - model.reconstruct(wear.test.images).reshape(test.shape)).mean(dtype="float64")
+    k = int(np.argmax(errors <= wanted)) + 1
+    if answer == k:
+        return None
+    return f"{answer} components are {'too few' if answer < k else 'more than needed'}."
+
+
+@exercise("02.3")
+def _noise_to_codes(answer, codes, noise):
+    answer, codes = np.asarray(answer, dtype="float64"), np.asarray(codes, dtype="float64")
+    if answer.shape != noise.shape:
+        return f"the answer has shape {answer.shape}; the noise has {noise.shape}."
+    inputs = np.column_stack([noise, np.ones(len(noise))])
+    fitted, *_ = np.linalg.lstsq(inputs, answer, rcond=None)
+    scale = codes.std(axis=0)
+    if np.abs((inputs @ fitted - answer) / scale).max() > 0.01:
+        return "each code must be a matrix times its row of noise, plus one fixed vector."
+    matrix, shift = fitted[:-1], fitted[-1]
+    if np.abs((shift - codes.mean(axis=0)) / scale).max() > 0.01:
+        return "the fixed vector should be the mean of the codes."
+    if np.abs((matrix.T @ matrix - np.cov(codes.T)) / np.outer(scale, scale)).max() > 0.01:
+        return "the mean is right; the matrix L must give L @ L.T = covariance (mind which side L stands on)."
+    return None

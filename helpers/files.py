@@ -62,9 +62,10 @@ def read_arrays(path, remedy):
     """
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            if not isinstance(stored, np.lib.npyio.NpzFile):
-                raise ValueError("a single array, not an archive")
+        stored = np.load(path, allow_pickle=False)
+        if not isinstance(stored, np.lib.npyio.NpzFile):
+            raise ValueError("a single array, not an archive")
+        with stored:
             return {name: stored[name] for name in stored.files}
     except FileNotFoundError:
         raise

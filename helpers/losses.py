@@ -20,11 +20,12 @@ def _per_image(values):
     return ops.sum(ops.reshape(values, (ops.shape(values)[0], -1)), axis=-1)
 
 
-def _same_shape(x, x_hat):
+def _same_shape(x, x_hat, names=("x", "x_hat")):
     """float32 versions of both; a clear error where shapes would broadcast without a word."""
     x, x_hat = ops.cast(x, "float32"), ops.cast(x_hat, "float32")
     if tuple(x.shape) != tuple(x_hat.shape):
-        raise ValueError(f"x has shape {tuple(x.shape)} but x_hat has shape {tuple(x_hat.shape)}; they must be equal.")
+        shapes = f"{names[0]} has shape {tuple(x.shape)} but {names[1]} has shape {tuple(x_hat.shape)}"
+        raise ValueError(f"{shapes}; they must be equal.")
     return x, x_hat
 
 
@@ -165,7 +166,7 @@ def kl_per_latent(z_mean, z_log_var):
     Returns:
         Nats, (B, latent_dim), never negative.
     """
-    z_mean, z_log_var = ops.cast(z_mean, "float32"), ops.cast(z_log_var, "float32")
+    z_mean, z_log_var = _same_shape(z_mean, z_log_var, ("z_mean", "z_log_var"))
     return 0.5 * (ops.square(z_mean) + ops.exp(z_log_var) - 1 - z_log_var)
 
 

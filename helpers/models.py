@@ -276,8 +276,8 @@ class VAE(_LatentModel):
         if self.likelihood == "bernoulli":
             return losses.bernoulli_from_logits(x, logits)
         if self.likelihood == "continuous_bernoulli":
-            return losses.continuous_bernoulli(x, ops.sigmoid(logits))
-        return losses.gaussian(x, ops.sigmoid(logits), self.sigma)
+            return losses.continuous_bernoulli(x, self._output(logits))
+        return losses.gaussian(x, self._output(logits), self.sigma)
 
     def encode(self, images):
         """Posterior of images.

@@ -11,7 +11,10 @@ import io
 import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, MaxNLocator
+from PIL import Image
+from scipy.special import xlogy
 from scipy.stats import norm
 
 from helpers import samplers
@@ -31,11 +34,15 @@ def show(figure, alt=None):
     from IPython.display import display
 
     text = alt or figure.alt
-    stream = io.BytesIO()
+    stream, small = io.BytesIO(), io.BytesIO()
     figure.savefig(stream, format="png", dpi=DPI)
+    # A palette of 256 colours shrinks what notebooks store to less than half. Maximum coverage keeps the rare
+    # colours apart, such as the classes of a scatter beside a grey picture.
+    palette = Image.open(stream).convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=1)
+    palette.save(small, format="png", optimize=True)
     size = f"<Figure: {text}>"
     display(
-        {"image/png": stream.getvalue(), "text/plain": size},
+        {"image/png": small.getvalue(), "text/plain": size},
         metadata={"image/png": {"alt": text}},
         raw=True,
     )
@@ -279,17 +286,18 @@ def plot_latent_map(model, split, class_names, uniform=False, size=20, reach=3.0
     return figure
 
 
-def plot_history(history, title="Training"):
+def plot_history(history, title="Training", log=False):
     """Losses of one training, epoch by epoch: training and validation.
 
     Args:
         history: dict from `training.fit`.
         title: above the figure.
+        log: logarithmic losses, where the first epochs would flatten the rest.
     """
     parts = ["negative_elbo", "reconstruction", "kl"] if "kl" in history else ["mse"]
     names = {"negative_elbo": "negative ELBO", "kl": "KL", "mse": "MSE per pixel", "reconstruction": "reconstruction"}
     figure = _figure(
-        3.4 * len(parts) + 0.4,
+        3.4 * len(parts) + (0.4 if len(parts) > 1 else 2.4),
         2.8,
         f"Curves over epochs for training and validation: {', '.join(names[part] for part in parts)}.",
     )
@@ -299,10 +307,20 @@ def plot_history(history, title="Training"):
             axes.plot(epochs, history[prefix + part], label=label, color=colour)
         axes.set(title=names[part], xlabel="epoch", ylabel="" if part == "mse" else "nats per image")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if log:
+            axes.set_yscale("log")
+            _plain_ticks(axes)
         axes.legend(frameon=False, fontsize=8)
         sns.despine(ax=axes)
     figure.suptitle(title, fontsize=11)
     return figure
+
+
+def _plain_ticks(axes):
+    """Write a logarithmic y axis as .01, .02, .05 and not as powers of ten."""
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
 
 
 def plot_lines(frame, x, y, hue=None, title="", xlabel=None, ylabel=None, log=False, alt=None):
@@ -341,7 +359,571 @@ def plot_lines(frame, x, y, hue=None, title="", xlabel=None, ylabel=None, log=Fa
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     if log and "y" in log:
         axes.set_yscale("log")
+        _plain_ticks(axes)
     if hue:
         axes.get_legend().set_title("")
     sns.despine(ax=axes)
+    return figure
+
+
+def plot_estimates(groups, truth, title="", xlabel=""):
+    """Histograms of repeated estimates of one number, one group above the other.
+
+    Args:
+        groups: dict of label to estimates, (n,).
+        truth: the number all of them estimate; drawn as a line.
+        title, xlabel: texts.
+    """
+    figure = _figure(
+        6.4,
+        1.15 * len(groups) + 0.9,
+        f"Histograms of repeated estimates, a row each: {', '.join(groups)}; a line marks the true value.",
+    )
+    low, high = np.percentile(np.concatenate(list(groups.values())), [0.1, 99.9])
+    edges = np.linspace(min(low, truth), max(high, truth), 70)
+    rows = figure.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, colour, (label, values) in zip(rows, COLOURS, groups.items(), strict=False):
+        axes.hist(values, edges, color=colour)
+        axes.axvline(truth, color="black", linewidth=1, linestyle="--")
+        axes.set(yticks=[])
+        axes.set_title(label, fontsize=9, loc="left")
+        sns.despine(ax=axes, left=True)
+    rows[-1].set_xlabel(xlabel + (" · " if xlabel else "") + "dashed: true value")
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def plot_convergence(draws, truth, title="", ylabel="", first=10):
+    """A Monte Carlo mean as draws come in, with two standard errors on either side.
+
+    Args:
+        draws: one value a draw, (n,); their mean is the estimate.
+        truth: what the mean should come to; drawn as a line.
+        title, ylabel: texts.
+        first: draws before the curve begins.
+    """
+    draws = np.asarray(draws, dtype="float64")
+    counts = np.unique(np.geomspace(first, len(draws), 200).astype(int))
+    means = np.cumsum(draws)[counts - 1] / counts
+    squares = np.cumsum(draws**2)[counts - 1] / counts
+    errors = np.sqrt(np.maximum(squares - means**2, 0) / counts)
+    figure = _figure(
+        6.4, 2.8, f"Running mean of {len(draws):,} draws with a band of two standard errors, and a line at the truth."
+    )
+    axes = figure.subplots()
+    axes.fill_between(counts, means - 2 * errors, means + 2 * errors, color=COLOURS[0], alpha=0.25, linewidth=0)
+    axes.plot(counts, means, color=COLOURS[0], label="Monte Carlo, ± 2 standard errors")
+    axes.axhline(truth, color="black", linewidth=1, linestyle="--", label="closed form")
+    axes.set(xscale="log", xlabel="draws", ylabel=ylabel, xlim=(counts[0], counts[-1]))
+    axes.set_title(title, fontsize=11)
+    axes.legend(frameon=False, fontsize=8)
+    sns.despine(ax=axes)
+    return figure
+
+
+def plot_kl_per_latent(kl, threshold=None, title="KL of each latent"):
+    """Bars of the KL of each latent, largest first, one panel a model on one scale.
+
+    Args:
+        kl: dict of label to mean KL of each latent in nats, (latent_dim,).
+        threshold: a level to mark with a line, nats; or None.
+        title: above the figure.
+    """
+    figure = _figure(
+        1.2 + 3.0 * len(kl),
+        2.5,
+        f"Bars of the mean KL of each latent in nats, largest first, for {', '.join(kl)}.",
+    )
+    panels = figure.subplots(1, len(kl), sharey=True, squeeze=False)[0]
+    for axes, colour, (label, values) in zip(panels, COLOURS, kl.items(), strict=False):
+        order = np.argsort(values)[::-1]
+        bars = axes.bar(np.arange(len(values)), np.asarray(values)[order], color=colour)
+        axes.bar_label(bars, fmt="%.1f", fontsize=7, padding=1)
+        axes.set_xticks(np.arange(len(values)), [f"{latent}" for latent in order], fontsize=8)
+        axes.set(xlabel="latent")
+        axes.set_title(label, fontsize=9)
+        if threshold is not None:
+            axes.axhline(threshold, color="black", linewidth=1, linestyle="--")
+        sns.despine(ax=axes)
+    panels[0].set_ylabel("nats per image")
+    panels[0].set_ylim(0, 1.15 * max(1e-9, *(np.max(values) for values in kl.values())))
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def plot_code_square(model, corners, size=9, title="Four garments in the corners, their mixtures between", scale=0.5):
+    """S0's picture: four encoded garments in the corners of a square, bilinear mixtures of codes inside.
+
+    Args:
+        model: `models.Autoencoder` or `models.VAE`.
+        corners: four images (4, 28, 28, 1): top left, top right, bottom left, bottom right.
+        size: pictures a side.
+        title: above the square.
+        scale: inches a picture.
+    """
+    top_left, top_right, bottom_left, bottom_right = model.code(np.asarray(corners))
+    side = np.linspace(0, 1, size)
+    right, down = (grid.reshape(-1, 1) for grid in np.meshgrid(side, side))
+    top, bottom = (1 - right) * top_left + right * top_right, (1 - right) * bottom_left + right * bottom_right
+    images = model.decode((1 - down) * top + down * bottom)
+    alt = f"Square of {size} by {size} decoded codes: reconstructions of four garments in the corners, mixtures inside."
+    return plot_sheet(images, size, title, scale, alt)
+
+
+def plot_codes_and_prior(models, split, class_names, most=2_000, seed=1):
+    """2-D codes of garments, coloured by class, under draws of N(0, I): would the draws meet garments?
+
+    Args:
+        models: dict of label to model with latent_dim 2; a panel each, on its own scale.
+        split: `data.Split` of held-out images.
+        class_names: ten names.
+        most: images to encode, and codes to draw.
+        seed: of the draws.
+    """
+    draws = samplers.StandardNormal(2).sample(most // 10, seed)
+    figure = _figure(
+        0.6 + 3.8 * len(models),
+        4.9,
+        f"Codes of {min(most, len(split)):,} garments coloured by class, and {len(draws)} draws of N(0, I) as black "
+        f"dots, a panel each for: {', '.join(models)}.",
+    )
+    panels = figure.subplots(1, len(models), squeeze=False)[0]
+    for axes, (label, model) in zip(panels, models.items(), strict=True):
+        codes = model.code(split.images[:most])
+        _scatter_classes(axes, codes, split.labels[:most], class_names)
+        axes.scatter(*draws.T, s=4, color="black", linewidths=0, label="draws of N(0, I)", zorder=3)
+        low, high = np.percentile(np.concatenate([codes, draws]), [0.2, 99.8], axis=0)
+        axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel="z[0]", ylabel="z[1]")
+        axes.set_title(label, fontsize=10)
+        sns.despine(ax=axes)
+    handles = panels[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=6, fontsize=8, markerscale=4, frameon=False)
+    return figure
+
+
+def plot_wardrobe(model, columns=24, rows=8, title="", scale=0.42):
+    """A strip of the wardrobe: decoded points of Phi(z) for a code of two numbers.
+
+    Args:
+        model: anything with ``decode`` whose latent_dim is 2.
+        columns, rows: pictures across and down.
+        title: above the strip.
+        scale: inches a picture.
+    """
+    right, up = np.meshgrid((np.arange(columns) + 0.5) / columns, 1 - (np.arange(rows) + 0.5) / rows)
+    images = model.decode(norm.ppf(np.stack([right.ravel(), up.ravel()], axis=1)))
+    alt = f"{rows} rows of {columns} decoded garments that change step by step from neighbour to neighbour."
+    return plot_sheet(images, columns, title, scale, alt)
+
+
+def plot_labelled(images, labels, title="", scale=1.5):
+    """A few images side by side, a text above each.
+
+    Args:
+        images: (n, 28, 28, 1).
+        labels: n texts; may hold a line break.
+        title: above the figure.
+        scale: inches an image.
+    """
+    words = "; ".join(label.replace("\n", " ") for label in labels)
+    figure = _figure(
+        scale * len(images), scale + 0.45 + 0.3 * bool(title), f"{len(images)} garment pictures side by side: {words}."
+    )
+    for axes, image, label in zip(figure.subplots(1, len(images), squeeze=False)[0], images, labels, strict=True):
+        _garment(axes, image, label)
+    if title:
+        figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def plot_bottleneck(images, z, x_hat, title="", columns=2):
+    """Garments, their codes as bars, and what is decoded from them, one garment a line.
+
+    Args:
+        images: inputs, (n, 28, 28, 1); n is best a multiple of ``columns``.
+        z: their codes, (n, latent_dim).
+        x_hat: decoded codes, (n, 28, 28, 1).
+        title: above the figure.
+        columns: lines side by side.
+    """
+    z = np.asarray(z)
+    rows = -(-len(images) // columns)
+    figure = _figure(
+        4.6 * columns,
+        1.05 * rows + 0.4,
+        f"{len(images)} lines, each a garment, its code as {z.shape[1]} bars, and the garment decoded from it.",
+    )
+    blocks = figure.subfigures(1, columns, wspace=0.06, squeeze=False)[0]
+    lines = np.concatenate([block.subplots(rows, 3, width_ratios=[1, 2.2, 1], squeeze=False) for block in blocks])
+    reach = np.abs(z).max()
+    for i, line in enumerate(lines):
+        if i >= len(images):
+            for axes in line:
+                axes.set_axis_off()
+            continue
+        top = i % rows == 0
+        _garment(line[0], images[i], "garment" if top else None)
+        _garment(line[2], x_hat[i], "decoded" if top else None)
+        line[1].bar(np.arange(z.shape[1]), z[i], color=[COLOURS[0] if value > 0 else COLOURS[1] for value in z[i]])
+        line[1].set(xticks=[], yticks=[], ylim=(-reach, reach))
+        line[1].axhline(0, color="0.6", linewidth=0.6)
+        if top:
+            line[1].set_title(f"its code: {z.shape[1]} numbers", fontsize=9)
+        sns.despine(ax=line[1], left=True, bottom=True)
+    if title:
+        figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def plot_code_spread(spreads, title="Spread of each code unit over images"):
+    """One panel a model, one bar a code unit: its standard deviation over images.
+
+    Args:
+        spreads: dict of label to standard deviations (latent_dim,). Units without any are marked.
+        title: above the figure.
+    """
+    alt = f"Bars of the standard deviation of each code unit, a panel each: {', '.join(spreads)}."
+    figure = _figure(4.3 * len(spreads), 2.7, alt)
+    for axes, (label, spread) in zip(figure.subplots(1, len(spreads), squeeze=False)[0], spreads.items(), strict=True):
+        units = np.arange(len(spread))
+        axes.bar(units, spread, color=COLOURS[0])
+        dead = units[np.asarray(spread) < 1e-6]
+        # drawn as text: markers outside the axes would upset the layout
+        for unit in dead:
+            axes.text(unit, 0, "×", color=COLOURS[3], ha="center", va="center", fontsize=13, fontweight="bold")
+        axes.set(title=label, xlabel="code unit (a cross: no spread at all)", ylabel="standard deviation")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        sns.despine(ax=axes)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def plot_pixels(image, top=9, left=12, size=10, title="A garment, and the numbers in a part of it"):
+    """One image with a square marked, and the grey levels inside that square as numbers.
+
+    Args:
+        image: (28, 28) or (28, 28, 1), in [0, 1].
+        top, left: the square's first row and column.
+        size: pixels a side.
+        title: above the figure.
+    """
+    image = np.squeeze(np.asarray(image))
+    part = image[top : top + size, left : left + size]
+    figure = _figure(
+        8.4,
+        4.2,
+        f"Left, a garment of 28 by 28 pixels with a square marked; right, the {size} by {size} pixels of that square, "
+        "each with its grey level from 0 to 255.",
+    )
+    whole, close = figure.subplots(1, 2)
+    _garment(whole, image)
+    whole.add_patch(
+        Rectangle((left - 0.5, top - 0.5), size, size, fill=False, edgecolor=COLOURS[3], linewidth=2, zorder=3)
+    )
+    _numbers(close, part)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def _numbers(axes, part, fontsize=8):
+    """A part of an image, each pixel with its grey level 0 to 255, framed like the mark on the whole."""
+    _garment(axes, part)
+    for (row, column), value in np.ndenumerate(part):
+        ink = "white" if value > 0.5 else "black"
+        axes.text(column, row, round(255 * value), ha="center", va="center", color=ink, fontsize=fontsize)
+    for spine in axes.spines.values():
+        spine.set(visible=True, edgecolor=COLOURS[3], linewidth=2)
+
+
+def plot_pixel_values(split, class_names, most=500):
+    """How often each pixel value occurs: over all garments, and as a ridge for each class.
+
+    Args:
+        split: `data.Split`.
+        class_names: ten names.
+        most: images a class for the ridges, the first ones; the histogram takes all.
+    """
+    figure = _figure(
+        9.6,
+        4.4,
+        f"Left, a histogram of all pixel values with a logarithmic count; right, ten ridges, one a class "
+        f"({', '.join(class_names)}): the density of the pixel values above 0.",
+    )
+    figure.get_layout_engine().set(h_pad=0.01, hspace=0)
+    grid = figure.add_gridspec(10, 2)
+    whole = figure.add_subplot(grid[:, 0])
+    # Piece by piece, because bincount makes eight bytes of each pixel.
+    counts = sum(
+        np.bincount(np.rint(255 * split.flat[i : i + 5_000]).astype("uint8").ravel(), minlength=256)
+        for i in range(0, len(split), 5_000)
+    )
+    sns.histplot(
+        x=np.arange(256) / 255, weights=counts, bins=64, binrange=(0, 1), color=COLOURS[0], linewidth=0, ax=whole
+    )
+    whole.set(yscale="log", xlabel="pixel value", ylabel="pixels", xlim=(-0.02, 1.02))
+    whole.set_title("all pixels", fontsize=11)
+    sns.despine(ax=whole)
+    for label, name in enumerate(class_names):
+        axes = figure.add_subplot(grid[label, 1])
+        values = split.images[split.labels == label][:most].ravel()
+        values = values[values > 0]
+        sns.kdeplot(x=values[::17], bw_adjust=0.6, clip=(0, 1), fill=True, color=COLOURS[label], alpha=0.75, ax=axes)
+        axes.set(xlim=(-0.02, 1.02), yticks=[], ylabel="", xlabel="pixel value" if label == 9 else "")
+        axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
+        axes.set_ylim(0, 1.02 * axes.get_ylim()[1] / 1.05)
+        if label < 9:
+            axes.set_xticks([])
+        sns.despine(ax=axes, left=True)
+        if label == 0:
+            axes.set_title("pixels above 0, class by class", fontsize=11)
+    return figure
+
+
+def plot_ink(split, class_names, title="Ink per garment: the mean pixel of each image"):
+    """The mean pixel of each image, a violin a class, ordered by the class's mean, and that mean as a dot.
+
+    Args:
+        split: `data.Split`.
+        class_names: ten names.
+        title: above the figure.
+    """
+    ink = split.flat.mean(axis=1)
+    means = np.array([ink[split.labels == label].mean() for label in range(len(class_names))])
+    order = np.argsort(means)
+    names = [class_names[label] for label in order]
+    figure = _figure(
+        7.2,
+        4.0,
+        f"Ten violins of the mean pixel of an image, one a class, the class mean as a dot: {', '.join(names)}.",
+    )
+    axes = figure.subplots()
+    garment = np.array(class_names)[split.labels]
+    palette = {class_names[label]: COLOURS[label] for label in order}
+    sns.violinplot(
+        x=ink,
+        y=garment,
+        hue=garment,
+        order=names,
+        palette=palette,
+        legend=False,
+        inner=None,
+        linewidth=0,
+        cut=0,
+        ax=axes,
+    )
+    axes.scatter(means[order], range(len(names)), color="black", s=22, zorder=3)
+    axes.axvline(ink.mean(), color="black", linestyle=":", linewidth=1)
+    axes.set(xlabel="mean pixel of an image (dot: class mean; dotted line: mean of all)", ylabel="", title=title)
+    sns.despine(ax=axes)
+    return figure
+
+
+def plot_guessers(chosen_on, fresh, title="Guessers: chosen on one set of images, met again on another"):
+    """Accuracies of many guessers on two sets of images, and the winner of the first set in both.
+
+    Args:
+        chosen_on: accuracy of each guesser on the images it is chosen on, (n,).
+        fresh: accuracy of the same guessers on other images, (n,).
+        title: above the figure.
+    """
+    best = int(np.argmax(chosen_on))
+    figure = _figure(
+        7.2,
+        3.6,
+        f"Scatter of {len(chosen_on):,} guessers: accuracy on the images used to choose against accuracy on other "
+        "images; the winner of the choice is ringed, and lines mark the accuracy of pure chance.",
+    )
+    axes = figure.subplots()
+    axes.scatter(100 * chosen_on, 100 * fresh, s=9, color=COLOURS[0], alpha=0.35, linewidths=0)
+    axes.scatter(100 * chosen_on[best], 100 * fresh[best], s=90, facecolor="none", edgecolor=COLOURS[3], linewidth=2)
+    axes.annotate(
+        "the winner",
+        (100 * chosen_on[best], 100 * fresh[best]),
+        xytext=(0, -18),
+        textcoords="offset points",
+        ha="center",
+        color=COLOURS[3],
+    )
+    for line in (axes.axvline, axes.axhline):
+        line(10, color="black", linestyle=":", linewidth=1)
+    axes.set(xlabel="accuracy % where the choice is made", ylabel="accuracy % on fresh images", title=title)
+    sns.despine(ax=axes)
+    return figure
+
+
+def plot_twins(images, pool, index, distance, threshold, n=10):
+    """The closest pairs of two sets, and how far all nearest neighbours lie.
+
+    Args:
+        images: (m, 28, 28, 1).
+        pool: the other set, (k, 28, 28, 1).
+        index, distance: from `metrics.nearest`: the neighbour in the pool of each image, and how far it is.
+        threshold: distance below which a pair counts as near-duplicate.
+        n: pairs to show.
+    """
+    closest = np.argsort(distance)[:n]
+    figure = _figure(
+        0.9 * n + 0.6,
+        4.4,
+        f"Two rows of {n} garments: test images and, beneath each, its nearest training image, closest pair first. "
+        f"Below, a histogram of the distance from each of {len(images):,} test images to its nearest training image, "
+        "with the threshold as a line.",
+    )
+    grid = figure.add_gridspec(3, n, height_ratios=[1, 1, 1.9])
+    for column, i in enumerate(closest):
+        for row, image in enumerate((images[i], pool[index[i]])):
+            axes = figure.add_subplot(grid[row, column])
+            _garment(axes, image, title=f"{distance[i]:.3f}" if row == 0 else None)
+            if column == 0:
+                axes.set_ylabel("test" if row == 0 else "train", rotation=0, ha="right", va="center", fontsize=9)
+    axes = figure.add_subplot(grid[2, :])
+    sns.histplot(x=distance, bins=80, color=COLOURS[0], linewidth=0, ax=axes)
+    axes.axvline(threshold, color=COLOURS[3], linestyle="--", label="threshold")
+    axes.set(yscale="log", ylabel="test images", xlabel="distance to the nearest training image (root mean square)")
+    axes.legend(frameon=False)
+    sns.despine(ax=axes)
+    figure.suptitle("The closest pairs, and all distances", fontsize=11)
+    return figure
+
+
+def _coin(x, p):
+    """Binary cross-entropy of pixels x predicted as p, in nats, element by element."""
+    return -(xlogy(x, p) + xlogy(1 - x, 1 - p))
+
+
+def plot_pixel_cost(values, title="What a prediction costs, for one pixel"):
+    """Binary cross-entropy of one pixel against the prediction, a curve for each value of the pixel.
+
+    Args:
+        values: pixel values in [0, 1].
+        title: above the figure.
+    """
+    figure = _figure(
+        7.0,
+        3.4,
+        f"Cost in nats of predicting a pixel, against the prediction, a curve for each true value "
+        f"({', '.join(f'{value:g}' for value in values)}), with the lowest point of each curve and the line through "
+        "all lowest points.",
+    )
+    axes = figure.subplots()
+    p = np.linspace(0.005, 0.995, 400)
+    axes.plot(p, _coin(p, p), color="black", linestyle=":", label="entropy: the floor")
+    for colour, x in zip(COLOURS, values, strict=False):
+        axes.plot(p, _coin(x, p), color=colour, label=f"x = {x:g}")
+        axes.plot(x, _coin(x, x), "o", color=colour, clip_on=False, zorder=3)
+    axes.set(xlabel="prediction x_hat", ylabel="cost, nats", title=title, ylim=(0, 2.5), xlim=(0, 1))
+    axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    sns.despine(ax=axes)
+    return figure
+
+
+def plot_number_line(marks, low, high, title="Where every model of the course will lie"):
+    """A number line in nats: named marks, and the stretch between two of them shaded.
+
+    Args:
+        marks: dict of label to position, nats per image; three to six, from left to right.
+        low, high: labels of the two marks that bound the shaded stretch.
+        title: above the line.
+    """
+    figure = _figure(
+        9.2,
+        2.5,
+        f"Number line of binary cross-entropy in nats per image with marks for {', '.join(marks)}; "
+        f"the stretch from {low} to {high} is shaded.",
+    )
+    axes = figure.subplots()
+    axes.axhline(0, color="black", linewidth=1.2, zorder=1)
+    axes.axvspan(marks[low], marks[high], ymin=0.36, ymax=0.64, color=COLOURS[2], alpha=0.3, linewidth=0)
+    for i, (label, nats) in enumerate(marks.items()):
+        up = 1 if i % 2 == 0 else -1
+        bound = label in (low, high)
+        axes.plot([nats, nats], [0, 0.45 * up], color="black", linewidth=0.8, zorder=1)
+        axes.plot(nats, 0, "o", color=COLOURS[2] if bound else COLOURS[0], markersize=8, zorder=3)
+        axes.text(
+            nats,
+            0.5 * up,
+            f"{label}\n{nats:.1f}",
+            ha="center",
+            va="bottom" if up > 0 else "top",
+            fontsize=9,
+            fontweight="bold" if bound else "normal",
+        )
+    span = max(marks.values()) - min(marks.values())
+    axes.set(title=title, xlabel="binary cross-entropy, nats per image (less is better)", ylim=(-1.25, 1.25), yticks=[])
+    axes.set_xlim(min(marks.values()) - 0.12 * span, max(marks.values()) + 0.12 * span)
+    sns.despine(ax=axes, left=True)
+    return figure
+
+
+def plot_components(mean, components, title="The mean image, then the directions in which garments differ most"):
+    """PCA's parts: the mean image in grey, components in two colours for their two signs.
+
+    Args:
+        mean: (784,) or (28, 28).
+        components: (n, 784), one direction a row.
+        title: above the figure.
+    """
+    figure = _figure(
+        1.05 * (len(components) + 1),
+        1.75,
+        f"The mean image in grey, then {len(components)} components of PCA in two colours, one for each sign.",
+    )
+    panels = figure.subplots(1, len(components) + 1)
+    _garment(panels[0], np.reshape(mean, (28, 28)), "mean")
+    for i, (axes, component) in enumerate(zip(panels[1:], components, strict=True), start=1):
+        reach = np.abs(component).max()
+        axes.imshow(component.reshape(28, 28), cmap="PuOr", vmin=-reach, vmax=reach, interpolation="nearest")
+        axes.set(xticks=[], yticks=[])
+        axes.set_title(f"{i}", fontsize=9)
+        sns.despine(ax=axes, left=True, bottom=True)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def plot_two_descents(losses, title="The same training loop, two scales of pixels"):
+    """Losses of trainings side by side, each on its own axis.
+
+    Args:
+        losses: dict of label to losses, nats per image, one a step.
+        title: above the figure.
+    """
+    figure = _figure(
+        8.4, 3.0, f"Loss against training step, a panel each for: {', '.join(losses)}. A dotted line marks 0."
+    )
+    panels = figure.subplots(1, len(losses))
+    for axes, colour, (label, values) in zip(panels, (COLOURS[0], COLOURS[3]), losses.items(), strict=True):
+        axes.plot(np.arange(len(values)), values, color=colour, linewidth=2)
+        axes.axhline(0, color="black", linestyle=":", linewidth=1)
+        axes.set(title=label, xlabel="step", ylabel="nats per image")
+        large = np.abs(values).max() > 1e6
+        axes.yaxis.set_major_formatter(lambda y, _, large=large: f"{y / 1e6:,.0f} million" if large else f"{y:,.0f}")
+        sns.despine(ax=axes)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def plot_memory(pca, images, latent_dims=(2, 8, 32, 64)):
+    """Garments remembered by more and more numbers: pixels as numbers, the mean image, PCA, the original.
+
+    Args:
+        pca: `metrics.PCA` with at least the largest latent_dim.
+        images: about three garments, (n, 28, 28, 1); a part of the first is shown as numbers.
+        latent_dims: how many numbers, a column each.
+    """
+    columns = {"0 numbers\n(the mean)": np.repeat(pca.decode(np.zeros((1, 1))), len(images), axis=0)}
+    columns |= {f"{k} numbers\n(PCA)": pca.reconstruct(images, k) for k in latent_dims}
+    columns["784 numbers\n(the image)"] = images
+    figure = _figure(
+        12.4,
+        4.0,
+        f"Left, a part of a garment with its grey levels as numbers. Right, {len(images)} garments as "
+        f"{len(columns)} pictures each: {', '.join(columns).replace(chr(10), ' ')}.",
+    )
+    grid = figure.add_gridspec(len(images), len(columns) + 1, width_ratios=[len(images) * 1.05] + [1] * len(columns))
+    close = figure.add_subplot(grid[:, 0])
+    _numbers(close, np.squeeze(images[0])[9:19, 12:22])
+    close.set_title("what the computer sees", fontsize=10)
+    for column, (label, pictures) in enumerate(columns.items(), start=1):
+        for row, picture in enumerate(pictures):
+            _garment(figure.add_subplot(grid[row, column]), picture, label if row == 0 else None)
     return figure

@@ -6,16 +6,29 @@ import time
 
 import pandas as pd
 
-from helpers import checkpoints, course, data, files, metrics, training
+from helpers import checkpoints, course, data, files, metrics, models, training
 
 RESULTS = course.DATA / "results"
 README = course.ROOT / "README.md"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
-SWEEP_SIZES = (2, 4, 8, 16, 32, 64)
-SWEEP_SEEDS = (1, 2, 3)
-SWEEP_RECIPE = {"epochs": 12, "batch_size": 128, "learning_rate": 2e-3, "schedule": "cosine", "warmup_epochs": 1}
-SWEEP_NET = {"hidden": [256, 128], "activation": "silu"}
+_COSINE = {"batch_size": 128, "learning_rate": 2e-3, "schedule": "cosine", "warmup_epochs": 1}
+
+# Stored experiments: what is built, how it is trained, and what is varied.
+EXPERIMENTS = {
+    "latent_sweep": {
+        "about": "autoencoders of several code sizes, three seeds each",
+        "arguments": {"hidden": [256, 128], "activation": "silu"},
+        "recipe": {"epochs": 12, **_COSINE},
+        "vary": [{"latent_dim": k, "seed": seed} for seed in (1, 2, 3) for k in (2, 4, 8, 16, 32, 64)],
+    },
+    "dead_units": {
+        "about": "S2's autoencoder with its ReLU code, three seeds",
+        "arguments": {"hidden": [128, 64, 32], "activation": "relu", "code_activation": "relu"},
+        "recipe": checkpoints.plan("dense_ae_18_s2").recipe,
+        "vary": [{"latent_dim": 18, "seed": seed} for seed in (1, 2, 3)],
+    },
+}
 
 
 def ship(names, wear, anew=False):
@@ -37,38 +50,37 @@ def ship(names, wear, anew=False):
         checkpoints.state_file(name, wear.slug).unlink()
 
 
-def latent_sweep(wear, verbose=True):
-    """Test MSE of autoencoders against PCA for several code sizes and seeds, stored with its recipe.
+def run_experiment(name, wear):
+    """Train the autoencoders of a stored experiment and write one row of test figures for each.
 
-    Finished trainings are kept in the file as they come, so an interrupted sweep goes on.
+    Rows are written as they come, so an interrupted experiment goes on. PCA at each code size is
+    added as a first block of rows.
 
     Args:
+        name: key of `EXPERIMENTS`.
         wear: `data.Dataset`.
-        verbose: print one line a training.
     """
-    path = RESULTS / wear.slug / "latent_sweep.json"
-    recipe = {"net": SWEEP_NET, "recipe": SWEEP_RECIPE, "sizes": list(SWEEP_SIZES), "seeds": list(SWEEP_SEEDS)}
-    content = files.read_json(path, "Delete it and run `make results` again.") if path.exists() else {}
-    if content.get("recipe") != recipe:
-        content = {"about": "test MSE per pixel", "data": wear.slug, "recipe": recipe, "rows": []}
-    known = {(row["model"], row["latent_dim"], row["seed"]) for row in content["rows"]}
-    if not known:
-        pca = metrics.PCA(wear.train.images, max(SWEEP_SIZES))
-        for k in SWEEP_SIZES:
-            error = metrics.mse(wear.test.images, pca.reconstruct(wear.test.images, k)).value
-            content["rows"].append({"model": "PCA", "latent_dim": k, "seed": 0, "mse": error})
-    for seed in SWEEP_SEEDS:
-        for k in SWEEP_SIZES:
-            if ("autoencoder", k, seed) in known:
-                continue
-            plan = checkpoints.Plan("", "dense_autoencoder", {"latent_dim": k, "seed": seed, **SWEEP_NET}, SWEEP_RECIPE)
-            model = plan.build()
-            training.fit(model, wear, verbose=False, seed=seed, **plan.recipe)
-            error = metrics.mse(wear.test.images, model.reconstruct(wear.test.images)).value
-            content["rows"].append({"model": "autoencoder", "latent_dim": k, "seed": seed, "mse": error})
-            files.write_json(path, content)
-            if verbose:
-                print(f"latent_dim {k}, seed {seed}: MSE {error:.5f}", flush=True)
+    path = RESULTS / wear.slug / f"{name}.json"
+    setting = EXPERIMENTS[name]
+    content = files.read_json(path, f"Delete it and run `make results` again ({name}).") if path.exists() else {}
+    if content.get("recipe") != setting:
+        content = {"data": wear.slug, "recipe": setting, "rows": _pca_rows(setting, wear)}
+    known = [(row["latent_dim"], row["seed"]) for row in content["rows"] if row["model"] == "autoencoder"]
+    todo = [change for change in setting["vary"] if (change["latent_dim"], change["seed"]) not in known]
+    for change in todo:
+        model = models.dense_autoencoder(**setting["arguments"], **change)
+        training.fit(model, wear, verbose=False, **{**setting["recipe"], "seed": change["seed"]})
+        row = {"model": "autoencoder", **change, **metrics.measure(model, wear)}
+        content["rows"].append(row)
+        files.write_json(path, content)
+        print(f"{name}: {change}: MSE {row['mse']:.5f}, {row['dead_units']} dead units", flush=True)
+
+
+def _pca_rows(setting, wear):
+    sizes = sorted({change["latent_dim"] for change in setting["vary"]})
+    pca, images = metrics.PCA(wear.train.images, max(sizes)), wear.test.images
+    errors = {k: metrics.mse(images, pca.reconstruct(images, k)).value for k in sizes}
+    return [{"model": "PCA", "latent_dim": k, "seed": 0, "mse": error} for k, error in errors.items()]
 
 
 def results_table(slug=checkpoints.DEFAULT):
@@ -120,7 +132,7 @@ def main(arguments=None):
     """Command line: ``python -m helpers.release checkpoints|results|readme``."""
     parser = argparse.ArgumentParser(prog="python -m helpers.release", description=__doc__)
     parser.add_argument("what", choices=["checkpoints", "results", "readme"])
-    parser.add_argument("names", nargs="*", help="models to train; all where none is named")
+    parser.add_argument("names", nargs="*", help="models or experiments; all where none is named")
     parser.add_argument("--anew", action="store_true", help="train also what is stored already")
     chosen = parser.parse_args(arguments)
     if chosen.what == "readme":
@@ -129,7 +141,8 @@ def main(arguments=None):
     course.begin()
     wear = data.load()
     if chosen.what == "results":
-        latent_sweep(wear)
+        for name in chosen.names or EXPERIMENTS:
+            run_experiment(name, wear)
     else:
         ship(chosen.names or checkpoints.names(), wear, chosen.anew)
     return 0

@@ -164,6 +164,30 @@ def fit(model, wear, *, state=None, callbacks=(), verbose=True, **recipe):
     return memory.history
 
 
+class Snapshots(keras.callbacks.Callback):
+    """Decode the same codes before training and after some epochs; hand it to `fit` in ``callbacks``.
+
+    Args:
+        z: codes, (n, latent_dim).
+        epochs: numbers of the epochs after which to look, counted from 1.
+
+    Attributes:
+        rows: dict of label ("untrained", "epoch 1", ...) to images (n, 28, 28, 1), as
+            `plotting.plot_rows` takes it.
+    """
+
+    def __init__(self, z, epochs):
+        super().__init__()
+        self.z, self.epochs, self.rows = z, set(epochs), {}
+
+    def on_train_begin(self, logs=None):
+        self.rows["untrained"] = self.model.decode(self.z)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch + 1 in self.epochs:
+            self.rows[f"epoch {epoch + 1}"] = self.model.decode(self.z)
+
+
 def _early_stopping(model, recipe):
     if recipe.patience is None:
         return None
@@ -226,13 +250,14 @@ class _Memory:
         if self.path is None or not self.path.exists():
             return 0
         self.stored = files.read_arrays(self.path, remedy="Delete it to train from the beginning.")
-        about = json.loads(str(self.stored["about"]))
-        if about["key"] != self.key:
+        about = json.loads(str(self.stored.get("about", "{}")))
+        if about.get("key") != self.key:
             raise files.DamagedFile(
                 f"{self.path.name} was written by another model, data set or recipe. Delete it to train anew."
             )
         self.history = about["history"]
-        return about["epoch"]
+        # Keras looks at stop_training only after some steps, so a stopped training is given no epoch at all.
+        return self.recipe.epochs if about.get("stop", {}).get("stopped") else about["epoch"]
 
     def variables(self):
         return [*self.model.variables, *self.model.optimizer.variables]
@@ -276,7 +301,6 @@ class _Memory:
             stop.wait, stop.best_epoch, stop.best = (about["stop"][k] for k in ("wait", "best_epoch", "best"))
             best = [self.stored[f"b{i}"] for i in range(sum(name.startswith("b") for name in self.stored))]
             stop.best_weights = best or None
-            self.model.stop_training = about["stop"]["stopped"]
 
 
 class _Progress(keras.callbacks.Callback):

@@ -167,6 +167,8 @@ def test_each_exercise_starts_open_and_is_solved_in_the_solutions(path):
         ("a 1.00 b 2.00", "a 1.01 b 1.99", True),
         ("a 1.00 b 2.00", "a 1.01 b 1.90", False),
         ("1.0 2.0", "1.0", False),
+        ("Fashion-MNIST, from Keras' cache: 5 train", "Fashion-MNIST, from FASHION_MNIST_DIR: 5 train", True),
+        ("Fashion-MNIST, from Keras' cache: 5 train", "Fashion-MNIST, from FASHION_MNIST_DIR: 6 train", False),
     ],
 )
 def test_stored_numbers_may_differ_by_one_in_the_last_digit_only(settle, test, stored, equal):

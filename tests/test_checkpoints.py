@@ -1,0 +1,352 @@
+"""Stored weights: exact, refused when damaged, and worth what their manifests say."""
+
+import dataclasses
+import hashlib
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from helpers import checkpoints, course, files, metrics
+
+HISTORY = {"loss": [0.1 + 0.2, 1e-7], "kl": [3.0, 2.5]}
+every_shipped = pytest.mark.parametrize("name", checkpoints.names())
+
+
+# --------------------------------------------------------------------------------------------------
+# Save and load
+
+
+def save(name, folder, numbers=None):
+    """Store an untrained toy, its small vectors set to something; return the model."""
+    model, generator = checkpoints.plan(name).build(), np.random.default_rng(3)
+    for variable in model.weight_variables().values():
+        if len(variable.shape) < 2:
+            variable.assign(generator.uniform(0.1, 0.9, variable.shape))
+    checkpoints.save(model, name, HISTORY, numbers, folder)
+    return model
+
+
+@pytest.mark.parametrize("name", ["toy_ae", "toy_vae"])
+def test_loaded_weights_are_those_of_the_saved_model_bit_for_bit(shelf, name):
+    saved = save(name, shelf).weight_arrays()
+    loaded = checkpoints.load(name).weight_arrays()
+    assert list(loaded) == list(saved)
+    for key, array in saved.items():
+        assert loaded[key].dtype == array.dtype == np.float32
+        np.testing.assert_array_equal(loaded[key], array)
+
+
+def test_rounding_changes_matrices_a_little_and_vectors_not_at_all(shelf):
+    model = checkpoints.plan("toy_vae").build()
+    model.sigma.assign(0.123456789)
+    before = model.weight_arrays()
+    checkpoints.round_weights(model)
+    once = model.weight_arrays()
+    checkpoints.round_weights(model)
+    for key, array in model.weight_arrays().items():
+        np.testing.assert_array_equal(array, once[key])
+        np.testing.assert_allclose(array, before[key], rtol=1e-3, atol=1e-6)
+        assert np.array_equal(array, before[key]) == (array.ndim < 2)
+
+
+def test_manifest_tells_the_whole_story(shelf):
+    model = save("toy_vae", shelf, {"mse": 0.5})
+    about = checkpoints.manifest("toy_vae")
+    assert about["configuration"]["arguments"] == {"latent_dim": 2, "hidden": [16]}
+    recipe = about["configuration"]["recipe"]
+    assert (recipe["epochs"], recipe["batch_size"], recipe["schedule"], recipe["seed"]) == (1, 100, "cosine", 1)
+    assert (about["history"], about["metrics"], about["data"]) == (HISTORY, {"mse": 0.5}, "fashion-mnist")
+    assert about["sha256"] == hashlib.sha256((shelf / "toy_vae.npz").read_bytes()).hexdigest()
+    assert set(about["versions"]) == {"python", "keras", "backend"}
+    assert about["parameters"] == sum(array.size for array in model.weight_arrays().values())
+    assert sorted(path.name for path in shelf.iterdir()) == ["toy_vae.json", "toy_vae.npz"]
+
+
+def rewrite(folder, arrays):
+    """Replace a toy's arrays, and make its manifest agree with the new file."""
+    files.write_arrays(folder / "toy_ae.npz", arrays)
+    sign(folder)
+
+
+def sign(folder):
+    about = json.loads((folder / "toy_ae.json").read_text())
+    about["sha256"] = hashlib.sha256((folder / "toy_ae.npz").read_bytes()).hexdigest()
+    (folder / "toy_ae.json").write_text(json.dumps(about))
+
+
+def change_weights(change):
+    def fault(folder):
+        arrays = dict(np.load(folder / "toy_ae.npz"))
+        change(arrays, next(iter(arrays)))
+        rewrite(folder, arrays)
+
+    return fault
+
+
+def truncate(folder):
+    path = folder / "toy_ae.npz"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def truncate_and_sign(folder):
+    truncate(folder)
+    sign(folder)
+
+
+def hide_a_pickle(folder):
+    np.savez(folder / "toy_ae.npz", **{"encoder/00/kernel": np.array([{}], dtype=object)})
+    sign(folder)
+
+
+def take_from_another(suffix):
+    def fault(folder):
+        save("toy_vae", folder)
+        shutil.copy(folder / f"toy_vae{suffix}", folder / f"toy_ae{suffix}")
+
+    return fault
+
+
+def edit_manifest(change):
+    def fault(folder):
+        about = json.loads((folder / "toy_ae.json").read_text())
+        change(about)
+        (folder / "toy_ae.json").write_text(json.dumps(about))
+
+    return fault
+
+
+FAULTS = {
+    "truncated": (truncate, "SHA-256"),
+    "truncated, with its own hash": (truncate_and_sign, "toy_ae.npz is damaged"),
+    "swapped weights": (take_from_another(".npz"), "SHA-256"),
+    "swapped manifest": (take_from_another(".json"), "another model"),
+    "no weights": (lambda folder: (folder / "toy_ae.npz").unlink(), "missing beside its manifest"),
+    "pickle inside": (hide_a_pickle, "toy_ae.npz is damaged"),
+    "a layer missing": (change_weights(lambda arrays, key: arrays.pop(key)), "other layers"),
+    "a layer too many": (change_weights(lambda arrays, key: arrays.update(more=np.zeros(3))), "other layers"),
+    "wrong name": (change_weights(lambda arrays, key: arrays.update(other=arrays.pop(key))), "other layers"),
+    "wrong shape": (change_weights(lambda arrays, key: arrays.update({key: arrays[key].T})), "does not fit"),
+    "whole numbers": (change_weights(lambda arrays, key: arrays.update({key: arrays[key].astype(int)})), "not fit"),
+    "not a number": (change_weights(lambda arrays, key: arrays[key].fill(np.nan)), "does not fit"),
+    "manifest cut off": (lambda folder: (folder / "toy_ae.json").write_text('{"name": '), "it is not JSON"),
+    "manifest a list": (lambda folder: (folder / "toy_ae.json").write_text("[]"), "another model"),
+    "another recipe": (edit_manifest(lambda about: about["configuration"]["recipe"].update(epochs=9)), "another model"),
+    "no hash": (edit_manifest(lambda about: about.pop("sha256")), "SHA-256"),
+}
+
+
+@pytest.mark.parametrize("fault, words", FAULTS.values(), ids=FAULTS.keys())
+def test_each_fault_names_file_and_remedy(shelf, fault, words):
+    save("toy_ae", shelf)
+    fault(shelf)
+    with pytest.raises(files.DamagedFile) as caught:
+        checkpoints.load("toy_ae")
+    for part in (words, "toy_ae.", "git checkout", "COURSE_TRAIN=1"):
+        assert part in str(caught.value)
+
+
+def test_wrong_arrays_change_nothing_in_the_model(shelf):
+    model = checkpoints.plan("toy_ae").build()
+    before, arrays = model.weight_arrays(), model.weight_arrays()
+    *_, last = arrays
+    arrays = {key: array + 1 for key, array in arrays.items()} | {last: np.zeros(5, "float32")}
+    with pytest.raises(files.DamagedFile):
+        checkpoints.assign(model, arrays, "some file")
+    for key, array in model.weight_arrays().items():
+        np.testing.assert_array_equal(array, before[key])
+
+
+@pytest.mark.parametrize("call", [checkpoints.plan, checkpoints.manifest, checkpoints.load])
+def test_unknown_name_lists_the_known_ones(call):
+    with pytest.raises(KeyError, match="no model is called 'dense_vae_11'.*dense_vae_10"):
+        call("dense_vae_11")
+
+
+def test_model_without_weights_says_how_to_get_them(shelf):
+    with pytest.raises(FileNotFoundError, match="load_or_train\\('toy_ae', wear\\) trains it"):
+        checkpoints.load("toy_ae")
+
+
+# --------------------------------------------------------------------------------------------------
+# Load or train
+
+
+@pytest.mark.parametrize("name", ["toy_ae", "toy_vae"])
+def test_load_or_train_trains_once_then_opens(shelf, tiny, name, capsys):
+    first = checkpoints.load_or_train(name, tiny)
+    assert f"{name}: no stored weights for Tiny, training (1 epochs)" in capsys.readouterr().out
+    runs = checkpoints.RUNS / "tiny"
+    assert sorted(path.name for path in runs.iterdir()) == [f"{name}.json", f"{name}.npz"], "no state is left"
+    second = checkpoints.load_or_train(name, tiny)
+    assert capsys.readouterr().out == ""
+    for one, other in zip(first.weight_arrays().values(), second.weight_arrays().values(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not shelf.exists(), "what a reader trains is not put among the shipped"
+
+
+def test_course_train_passes_over_shipped_weights(shelf, tiny, monkeypatch, capsys):
+    save("toy_ae", shelf)
+    wear = dataclasses.replace(tiny, slug=checkpoints.DEFAULT)
+    checkpoints.load_or_train("toy_ae", wear)
+    assert capsys.readouterr().out == ""
+    monkeypatch.setenv("COURSE_TRAIN", "1")
+    checkpoints.load_or_train("toy_ae", wear)
+    assert "training" in capsys.readouterr().out
+    assert checkpoints.manifest("toy_ae")["history"] != HISTORY
+    monkeypatch.delenv("COURSE_TRAIN")
+    assert checkpoints.manifest("toy_ae")["history"] == HISTORY
+
+
+def test_weights_of_one_data_set_are_not_used_for_another(shelf, tiny):
+    save("toy_ae", shelf)
+    with pytest.raises(FileNotFoundError, match="for tiny"):
+        checkpoints.load("toy_ae", tiny.slug)
+
+
+# --------------------------------------------------------------------------------------------------
+# Stored results
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"rows": [], "recipe": {}}', '{"rows": [{"a": 1}]}'])
+def test_damaged_result_says_what_to_do(tmp_path, content):
+    (tmp_path / "fashion-mnist").mkdir()
+    (tmp_path / "fashion-mnist" / "sweep.json").write_text(content)
+    with pytest.raises(files.DamagedFile, match=r"sweep\.json.*git checkout"):
+        checkpoints.result("sweep", folder=tmp_path)
+
+
+def test_result_is_a_table_and_its_recipe(tmp_path):
+    files.write_json(tmp_path / "fashion-mnist" / "sweep.json", {"rows": [{"k": 2, "mse": 0.5}], "recipe": {"a": 1}})
+    table, recipe = checkpoints.result("sweep", folder=tmp_path)
+    assert (table.k.tolist(), table.mse.tolist(), recipe) == ([2], [0.5], {"a": 1})
+    with pytest.raises(FileNotFoundError, match="no result is stored as other"):
+        checkpoints.result("other", folder=tmp_path)
+
+
+# --------------------------------------------------------------------------------------------------
+# What the course ships
+
+
+@every_shipped
+def test_shipped_weights_match_their_manifest(name):
+    """Files only; no data are needed."""
+    about = checkpoints.manifest(name)
+    model = checkpoints.load(name)
+    assert about["parameters"] == sum(array.size for array in model.weight_arrays().values())
+    assert len(about["history"]["loss"]) == about["configuration"]["recipe"]["epochs"]
+    for key in ("reconstruction", "val_reconstruction"):
+        if key in about["history"]:
+            prefix = key.removesuffix("reconstruction")
+            parts = np.array(about["history"][key]) + about["history"][f"{prefix}kl"]
+            np.testing.assert_allclose(about["history"][f"{prefix}negative_elbo"], parts, rtol=1e-5)
+
+
+def test_shipped_files_are_small_and_each_belongs_to_a_plan():
+    paths = [path for path in checkpoints.SHIPPED.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in paths) < 40e6
+    assert {path.stem for path in paths} <= set(checkpoints.names())
+    assert not [path.name for path in paths if path.suffix not in (".npz", ".json")]
+
+
+@every_shipped
+def test_metrics_of_the_manifest_come_out_again(wear, name):
+    stored = checkpoints.manifest(name)["metrics"]
+    measured = metrics.measure(checkpoints.load(name), wear)
+    assert set(measured) == set(stored)
+    for key, value in measured.items():
+        nats = key not in ("mse", "mse_standard_error", "dead_units", "active_units")
+        assert value == pytest.approx(stored[key], rel=0, abs=0.02 if nats else 1e-6), key
+
+
+def silu(x):
+    return x / (1 + np.exp(-x))
+
+
+def test_negative_elbo_of_dense_vae_10_by_numpy_alone(wear):
+    """S2 published 238.36. Nothing of the course is used here but the file and the images."""
+    with np.load(course.DATA / "checkpoints" / "fashion-mnist" / "dense_vae_10.npz", allow_pickle=False) as stored:
+        arrays = {key: stored[key].astype("float32") for key in stored.files}
+    layers = {
+        part: [
+            (arrays[matrix], arrays[bias])
+            for matrix, bias in zip(
+                *(sorted(key for key in arrays if re.match(rf"{part}/.*{kind}", key)) for kind in ("kernel", "bias")),
+                strict=True,
+            )
+        ]
+        for part in ("encoder", "decoder")
+    }
+    assert [matrix.shape for matrix, _ in layers["encoder"]] == [(784, 512), (512, 256), (256, 128)] + [(128, 10)] * 2
+    assert [matrix.shape for matrix, _ in layers["decoder"]] == [(10, 128), (128, 256), (256, 512), (512, 784)]
+
+    h = x = wear.test.images.reshape(10_000, 784)
+    *hidden, (mean_matrix, mean_bias), (log_var_matrix, log_var_bias) = layers["encoder"]
+    for matrix, bias in hidden:
+        h = silu(h @ matrix + bias)
+    z_mean, z_log_var = h @ mean_matrix + mean_bias, h @ log_var_matrix + log_var_bias
+    kl = 0.5 * (z_mean**2 + np.exp(z_log_var) - 1 - z_log_var).sum(axis=1, dtype="float64")
+
+    generator, reconstruction = np.random.default_rng(99), np.zeros(10_000)
+    for _ in range(3):
+        h = z_mean + np.exp(z_log_var / 2) * generator.standard_normal(z_mean.shape, dtype="float32")
+        *hidden, (matrix, bias) = layers["decoder"]
+        for inner_matrix, inner_bias in hidden:
+            h = silu(h @ inner_matrix + inner_bias)
+        logits = h @ matrix + bias
+        reconstruction += (np.logaddexp(0, logits) - x * logits).sum(axis=1, dtype="float64") / 3
+
+    about = checkpoints.manifest("dense_vae_10")["metrics"]
+    assert (reconstruction + kl).mean() <= 237.0
+    assert (reconstruction + kl).mean() == pytest.approx(about["negative_elbo"], abs=0.1)
+    assert reconstruction.mean() == pytest.approx(about["reconstruction"], abs=0.1)
+    assert kl.mean() == pytest.approx(about["kl"], abs=0.001)
+
+
+@pytest.mark.parametrize(
+    "name, least, most, dead",
+    [
+        ("dense_ae_18", 0, 0.0110, range(0, 1)),
+        ("dense_ae_18_wide", 0, 0.0088, range(0, 1)),
+        ("dense_ae_18_s2", 0.0118, 0.0140, range(1, 18)),
+    ],
+)
+def test_autoencoders_of_18_codes(wear, name, least, most, dead):
+    model, images = checkpoints.load(name), wear.test.images
+    codes = model.encoder.predict(images, batch_size=1000, verbose=0)
+    squares = np.square(images - model.decoder.predict(codes, batch_size=1000, verbose=0))
+    assert least <= squares.mean(dtype="float64") <= most
+    assert int((np.ptp(codes, axis=0) == 0).sum()) in dead
+    assert metrics.dead_units(model, images) in dead
+
+
+@pytest.fixture(scope="module")
+def pca(wear):
+    return metrics.PCA(wear.train.images, 64)
+
+
+def test_linear_autoencoder_comes_within_3_percent_of_pca(wear, pca):
+    best = metrics.mse(wear.test.images, pca.reconstruct(wear.test.images, 18)).value
+    found = metrics.mse(wear.test.images, checkpoints.load("linear_ae_18").reconstruct(wear.test.images)).value
+    assert 0.97 * best < found < 1.03 * best
+
+
+@pytest.mark.parametrize("k, error", [(2, 0.0461), (8, 0.0266), (10, 0.0244), (18, 0.0195), (32, 0.0151), (64, 0.0104)])
+def test_pca_has_the_errors_measured_elsewhere(wear, pca, k, error):
+    assert metrics.mse(wear.test.images, pca.reconstruct(wear.test.images, k)).value == pytest.approx(error, abs=6e-5)
+
+
+def test_bounds_of_the_cross_entropy_are_those_measured_elsewhere(wear):
+    assert metrics.entropy_floor(wear.test.images).value == pytest.approx(189.86, abs=0.01)
+    mean = metrics.MeanImage(wear.train.images).reconstruct(wear.test.images)
+    assert metrics.bernoulli(wear.test.images, mean).value == pytest.approx(385.0, abs=0.1)
+
+
+def test_no_shipped_vae_is_below_the_floor_or_above_the_mean_image():
+    for name in checkpoints.names():
+        numbers = checkpoints.manifest(name)["metrics"]
+        if "negative_elbo" in numbers:
+            assert 189.86 < numbers["reconstruction"] < numbers["negative_elbo"] < 385
+            assert numbers["negative_elbo"] == pytest.approx(numbers["reconstruction"] + numbers["kl"], abs=1e-6)

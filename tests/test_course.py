@@ -1,0 +1,159 @@
+"""Start, settings and the order of floors."""
+
+import ast
+import os
+import random
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from conftest import fresh_python
+from helpers import course
+
+# A file may import only from a lower floor. Halves order files of one floor in house: checkpoints
+# stand on training, metrics on models, the release on all.
+FLOORS = {
+    "course": 0,
+    "files": 0,
+    "losses": 1,
+    "data": 1,
+    "wardrobe": 1,
+    "models": 2,
+    "training": 3,
+    "samplers": 3,
+    "checkpoints": 3.5,
+    "metrics": 4,
+    "plotting": 5,
+    "exercises": 5,
+    "release": 6,
+}
+SOURCES = sorted(path for path in (course.ROOT / "helpers").glob("*.py") if path.stem != "__init__")
+every_source = pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+
+
+def imported_helpers(tree):
+    """Names of the helpers a syntax tree imports, wherever in the file the import stands."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            parts = (node.module or "").split(".")
+            if node.level and node.module:
+                yield parts[0]
+            elif parts[0] == "helpers" and len(parts) > 1:
+                yield parts[1]
+            elif parts[0] == "helpers" or node.level:
+                yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.startswith("helpers."):
+                    yield alias.name.split(".")[1]
+
+
+@pytest.mark.parametrize(
+    "line, found",
+    [
+        ("from helpers import a, b", ["a", "b"]),
+        ("from helpers.a import thing", ["a"]),
+        ("import helpers.a", ["a"]),
+        ("from . import a", ["a"]),
+        ("from .a import thing", ["a"]),
+        ("def f():\n    from helpers import a", ["a"]),
+        ("import numpy", []),
+    ],
+)
+def test_every_way_to_import_a_helper_is_seen(line, found):
+    assert list(imported_helpers(ast.parse(line))) == found
+
+
+@every_source
+def test_imports_come_from_a_lower_floor(path):
+    assert path.stem in FLOORS, f"give {path.name} a floor in FLOORS"
+    for name in imported_helpers(ast.parse(path.read_text(encoding="utf-8"))):
+        assert FLOORS[name] < FLOORS[path.stem], f"{path.name} imports {name}, which is not below it"
+
+
+@every_source
+def test_environment_variables_are_read_in_course_only(path):
+    names = {
+        node.attr if isinstance(node, ast.Attribute) else node.name
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, (ast.Attribute, ast.alias))
+    }
+    assert bool(names & {"environ", "getenv", "putenv"}) == (path.stem == "course")
+
+
+def test_begin_seeds_all_three_generators_and_names_the_versions(capsys):
+    def draws(seed):
+        course.begin(seed)
+        numpy_draw = np.random.random()  # noqa: NPY002  the old generator is what is seeded
+        return random.random(), numpy_draw, float(keras.random.normal((), seed=keras.random.SeedGenerator()))
+
+    first = draws(3)
+    assert draws(3) == first
+    assert all(a != b for a, b in zip(draws(4), first, strict=True))
+    printed = capsys.readouterr().out
+    for part in (sys.version.split()[0], keras.__version__, "tensorflow", "CPU", "seed 3"):
+        assert part in printed or (part == "CPU" and "GPU" in printed)
+
+
+def test_claim_states_what_holds_and_stops_at_what_does_not(capsys):
+    course.claim("water is wet", True)
+    assert "water is wet" in capsys.readouterr().out
+    with pytest.raises(AssertionError, match="snow is black"):
+        course.claim("snow is black", False)
+
+
+@pytest.mark.parametrize("value, path", [(None, None), ("", None), (" ", None), ("/x/y", Path("/x/y"))])
+def test_data_directory(monkeypatch, value, path):
+    if value is None:
+        monkeypatch.delenv("FASHION_MNIST_DIR", raising=False)
+    else:
+        monkeypatch.setenv("FASHION_MNIST_DIR", value)
+    assert course.data_directory() == path
+
+
+def test_home_sign_is_understood(monkeypatch):
+    monkeypatch.setenv("FASHION_MNIST_DIR", "~/wear")
+    assert course.data_directory() == Path.home() / "wear"
+
+
+def test_keras_home(monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", "/k")
+    assert course.keras_home() == Path("/k")
+    monkeypatch.delenv("KERAS_HOME")
+    assert course.keras_home() == Path.home() / ".keras"
+
+
+@pytest.mark.parametrize("value, answer", [("1", True), ("0", False), ("", False)])
+def test_train_from_scratch(monkeypatch, value, answer):
+    monkeypatch.setenv("COURSE_TRAIN", value)
+    assert course.train_from_scratch() is answer
+
+
+def test_train_from_scratch_refuses_other_words(monkeypatch):
+    monkeypatch.setenv("COURSE_TRAIN", "yes")
+    with pytest.raises(ValueError, match="COURSE_TRAIN is 'yes'; set it to 1"):
+        course.train_from_scratch()
+
+
+def test_this_is_not_a_notebook():
+    assert not course.in_notebook()
+    assert course.cores() >= 1
+
+
+def test_what_was_said_while_quiet_is_played_back_on_failure(capfd):
+    with course._quiet_stderr():
+        os.write(2, b"chatter")
+    with pytest.raises(RuntimeError), course._quiet_stderr():
+        os.write(2, b"the cause")
+        raise RuntimeError
+    assert capfd.readouterr().err == "the cause"
+
+
+def test_import_is_quiet_and_leaves_one_thread_between_operations():
+    code = "import helpers, tensorflow; print(tensorflow.config.threading.get_inter_op_parallelism_threads())"
+    done = fresh_python(f"import os; {code}; print(os.environ['TF_NUM_INTEROP_THREADS'])")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split()[-1] == "1"

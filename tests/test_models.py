@@ -1,0 +1,305 @@
+"""Shapes, sizes, refusals, and what a model does with its noise and its beta."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from conftest import small_autoencoder, small_vae, smooth_images
+from helpers import losses, models
+
+MODELS = {"autoencoder": small_autoencoder, "linear": lambda: models.linear_autoencoder(2), "vae": small_vae}
+every_model = pytest.mark.parametrize("build", MODELS.values(), ids=MODELS.keys())
+
+
+@pytest.fixture(scope="module")
+def x():
+    return smooth_images(50, seed=21)
+
+
+# --------------------------------------------------------------------------------------------------
+# Shapes and sizes
+
+
+@every_model
+def test_numpy_in_numpy_out(build, x):
+    model = build()
+    encoded = model.encode(x)
+    for codes in encoded if model.is_variational else [encoded]:
+        assert (codes.shape, codes.dtype) == ((50, 2), np.float32)
+    codes = model.code(x)
+    np.testing.assert_array_equal(codes, encoded[0] if model.is_variational else encoded)
+    for images in (model.decode(codes), model.reconstruct(x), model.sample(50, seed=3)):
+        assert isinstance(images, np.ndarray)
+        assert (images.shape, images.dtype) == ((50, 28, 28, 1), np.float32)
+    assert model.latent_dim == 2
+    assert isinstance(model.encoder, keras.Model) and isinstance(model.decoder, keras.Model)
+
+
+@every_model
+def test_reconstruction_is_the_decoded_code(build, x):
+    model = build()
+    np.testing.assert_array_equal(model.reconstruct(x), model.decode(model.code(x)))
+
+
+@pytest.mark.parametrize("likelihood", models.LIKELIHOODS)
+def test_decoded_pixels_lie_in_the_unit_interval(likelihood):
+    model = small_vae(likelihood)
+    images = model.decode(50 * np.random.default_rng(1).standard_normal((40, 2)))
+    assert images.min() >= 0 and images.max() <= 1
+
+
+def test_continuous_bernoulli_shows_its_mean_not_its_parameter():
+    model, z = small_vae("continuous_bernoulli"), 20 * np.ones((1, 2), "float32")
+    parameter = keras.ops.convert_to_numpy(model.decoder(z))
+    np.testing.assert_allclose(model.decode(z), losses.continuous_bernoulli_mean(parameter), rtol=1e-6)
+    assert np.abs(model.decode(z) - parameter).max() > 0.01
+
+
+@every_model
+def test_samples_depend_on_the_seed(build):
+    model = build()
+    np.testing.assert_array_equal(model.sample(4, seed=1), model.sample(4, seed=1))
+    assert not np.array_equal(model.sample(4, seed=1), model.sample(4, seed=2))
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 50, 1000])
+def test_in_batches_equals_at_once(x, batch_size):
+    model = small_vae()
+    at_once = [keras.ops.convert_to_numpy(part) for part in model.encoder(x)]
+    in_batches = models.run_in_batches(model.encoder, x, batch_size)
+    for one, other in zip(at_once, in_batches, strict=True):
+        np.testing.assert_allclose(other, one, atol=1e-5)
+
+
+def test_more_images_than_one_batch_keep_their_order():
+    images = np.repeat(np.linspace(0, 1, 2100, dtype="float32"), 784).reshape(-1, 28, 28, 1)
+    model = models.linear_autoencoder(1)
+    model.encoder.layers[-1].set_weights([np.full((784, 1), 1 / 784, "float32"), np.zeros(1, "float32")])
+    np.testing.assert_allclose(model.encode(images)[:, 0], images[:, 0, 0, 0], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "model, arguments, weights",
+    [
+        # by hand: a layer from a to b units has (a + 1) * b numbers
+        ("dense_autoencoder", {"latent_dim": 18, "hidden": (128, 64, 32)}, 111_410 + 112_176),  # S2
+        ("dense_vae", {"latent_dim": 10, "hidden": (512, 256, 128)}, 568_724 + 568_208),  # S2
+        ("dense_autoencoder", {"latent_dim": 100, "hidden": (150,)}, 132_850 + 133_534),  # S0
+        ("dense_vae", {"latent_dim": 10, "hidden": (150, 100)}, 134_870 + 134_634),  # S0
+        ("dense_vae", {"latent_dim": 20, "hidden": (400,)}, 330_040 + 322_784),  # S4
+        ("dense_vae", {"latent_dim": 20, "hidden": (400, 200, 100)}, 418_340 + 417_084),  # S4
+        ("linear_autoencoder", {"latent_dim": 18}, 785 * 18 + 19 * 784),
+    ],
+)
+def test_number_of_weights(model, arguments, weights):
+    model = getattr(models, model)(**arguments)
+    assert model.encoder.count_params() + model.decoder.count_params() == weights
+    stored = {name: array for name, array in model.weight_arrays().items() if name != "sigma"}
+    assert sum(array.size for array in stored.values()) == weights
+
+
+@pytest.mark.parametrize("code_activation", [None, "relu", "selu", "tanh", "sigmoid"])
+@pytest.mark.parametrize("activation", ["relu", "selu", "silu", "tanh", "elu", "gelu"])
+def test_every_activation_works_and_counts(x, activation, code_activation):
+    model = small_autoencoder(activation=activation, code_activation=code_activation)
+    codes = x.reshape(50, -1)
+    for name, function in (("hidden_1", activation), ("z", code_activation)):
+        matrix, bias = model.encoder.get_layer(name).get_weights()
+        codes = keras.ops.convert_to_numpy(keras.activations.get(function)(codes @ matrix + bias))
+    np.testing.assert_allclose(model.encode(x), codes, atol=1e-5)
+    assert keras.activations.get(activation) is model.decoder.get_layer("hidden_1").activation
+    assert np.isfinite(model.reconstruct(x)).all()
+
+
+def test_first_weights_depend_on_the_seed_alone():
+    keras.utils.set_random_seed(1)
+    first = small_vae(seed=5).weight_arrays()
+    keras.utils.set_random_seed(2)
+    again, other = small_vae(seed=5).weight_arrays(), small_vae(seed=6).weight_arrays()
+    assert list(first) == list(again)
+    for name, array in first.items():
+        np.testing.assert_array_equal(array, again[name])
+        assert array.ndim < 2 or not np.array_equal(array, other[name])
+    matrices = [array.ravel()[:8].tolist() for array in first.values() if array.ndim == 2]
+    assert len({tuple(row) for row in matrices}) == len(matrices), "no two layers start alike"
+
+
+# --------------------------------------------------------------------------------------------------
+# Refusals
+
+
+@pytest.mark.parametrize(
+    "images, words",
+    [
+        (np.zeros((28, 28, 1)), "expected \\(n, 28, 28, 1\\)"),
+        (np.zeros((3, 784)), "reshape"),
+        (np.zeros((3, 28, 28)), "expected \\(n, 28, 28, 1\\)"),
+        (np.zeros((3, 28, 28, 3)), "expected \\(n, 28, 28, 1\\)"),
+        (np.full((1, 28, 28, 1), np.nan), "not finite"),
+        (np.full((1, 28, 28, 1), np.inf), "not finite"),
+        (np.full((1, 28, 28, 1), 255), "Divide grey levels by 255"),
+        (np.full((1, 28, 28, 1), -0.1), "expected \\[0, 1\\]"),
+    ],
+    ids=["single", "flat", "no channel", "colour", "nan", "infinite", "grey levels", "negative"],
+)
+@every_model
+def test_wrong_images_are_refused_in_words(build, images, words):
+    with pytest.raises(ValueError, match=words):
+        build().encode(images)
+
+
+@pytest.mark.parametrize(
+    "z, words",
+    [
+        (np.zeros(2), "expects \\(n, 2\\)"),
+        (np.zeros((3, 5)), "expects \\(n, 2\\)"),
+        (np.array([[0, np.nan]]), "not finite"),
+    ],
+)
+@every_model
+def test_wrong_codes_are_refused_in_words(build, z, words):
+    with pytest.raises(ValueError, match=words):
+        build().decode(z)
+
+
+@every_model
+def test_no_image_is_no_error(build):
+    model = build()
+    assert model.reconstruct(np.zeros((0, 28, 28, 1))).shape == (0, 28, 28, 1)
+    assert model.decode(np.zeros((0, 2))).shape == (0, 28, 28, 1)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float64", "float16", "bool"])
+def test_images_of_other_types_become_float32(kind):
+    assert models.check_images(np.ones((2, 28, 28, 1), kind)).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ({"latent_dim": 0}, "latent_dim"),
+        ({"latent_dim": 2.5}, "latent_dim"),
+        ({"hidden": (64, 0)}, "hidden"),
+        ({"likelihood": "mse"}, "choose one of bernoulli"),
+        ({"sigma": 0}, "positive"),
+        ({"sigma": float("nan")}, "positive"),
+    ],
+)
+def test_wrong_arguments_are_refused_in_words(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        small_vae(**arguments)
+
+
+def test_unknown_reconstruction_is_refused():
+    with pytest.raises(ValueError, match="choose 'squared_error' or 'bernoulli'"):
+        small_autoencoder(reconstruction="mae")
+
+
+# --------------------------------------------------------------------------------------------------
+# Noise
+
+
+def test_standard_deviation_of_z_is_exp_of_half_the_log_variance():
+    model = small_vae()
+    mean = np.tile(np.float32([[3.0, -1.0]]), (50_000, 1))
+    log_var = np.tile(np.log(np.float32([[4.0, 0.25]])), (50_000, 1))
+    z = keras.ops.convert_to_numpy(model.reparameterize(mean, log_var))
+    np.testing.assert_allclose(z.mean(axis=0), [3, -1], atol=0.05)
+    np.testing.assert_allclose(z.std(axis=0), [2, 0.5], rtol=0.02)
+
+
+def test_noise_differs_between_images_latents_and_calls(x):
+    model = small_vae()
+    same = np.repeat(x[:1], 8, axis=0)
+    first, second = (keras.ops.convert_to_numpy(model(same)["z"]) for _ in range(2))
+    noise = np.concatenate([first, second]) - model.encode(same)[0][0]
+    assert len(np.unique(noise)) == noise.size
+    model.compile(optimizer="sgd")
+    values = [model.evaluate(x, verbose=0, return_dict=True)["reconstruction"] for _ in range(3)]
+    assert len(set(values)) == 3, "compiled, too, each call draws anew"
+
+
+def test_gradient_passes_through_the_draw():
+    model = small_vae()
+    mean, log_var = tf.Variable(tf.zeros((1, 2))), tf.Variable(tf.zeros((1, 2)))
+    with tf.GradientTape() as tape:
+        z = model.reparameterize(mean, log_var)
+    by_mean, by_log_var = tape.gradient(z, [mean, log_var])
+    np.testing.assert_allclose(by_mean, np.ones((1, 2)))
+    np.testing.assert_allclose(by_log_var, z / 2, rtol=1e-5)
+
+
+# --------------------------------------------------------------------------------------------------
+# Keras' own compile, fit and evaluate
+
+
+@pytest.mark.parametrize("likelihood", models.LIKELIHOODS)
+def test_evaluate_adds_up_and_beta_is_live(x, likelihood):
+    model = small_vae(likelihood, beta=3.0)
+    model.compile(optimizer="sgd")
+    for beta in (3.0, 0.0, 7.0):
+        model.beta.assign(beta)
+        logs = model.evaluate(x, batch_size=32, verbose=0, return_dict=True)
+        assert logs["kl"] > 0
+        assert logs["loss"] == pytest.approx(logs["reconstruction"] + beta * logs["kl"], rel=1e-5)
+        assert logs["negative_elbo"] == pytest.approx(logs["reconstruction"] + logs["kl"], rel=1e-5)
+
+
+def test_evaluate_is_the_average_over_all_images_although_the_last_batch_is_smaller(x):
+    images = np.concatenate([x, np.ones((3, 28, 28, 1), "float32")])  # a last batch unlike the others
+    plain, vae = small_autoencoder(), small_vae()
+    plain.compile(optimizer="sgd")
+    logs = plain.evaluate(images, batch_size=50, verbose=0, return_dict=True)
+    squares = np.square(images - plain.reconstruct(images))
+    assert logs["mse"] == pytest.approx(squares.mean(), rel=1e-5)
+    assert logs["loss"] == pytest.approx(squares.sum(axis=(1, 2, 3)).mean(), rel=1e-5)
+    vae.compile(optimizer="sgd")
+    mean, log_var = vae.encode(images)
+    kl = 0.5 * (mean**2 + np.exp(log_var) - 1 - log_var).sum(axis=1).mean()
+    assert vae.evaluate(images, batch_size=50, verbose=0, return_dict=True)["kl"] == pytest.approx(kl, rel=1e-5)
+
+
+def test_loss_of_a_bernoulli_autoencoder_is_the_cross_entropy(x):
+    model = small_autoencoder(reconstruction="bernoulli")
+    model.compile(optimizer="sgd")
+    x_hat = model.reconstruct(x).astype("float64")
+    expected = -(x * np.log(x_hat) + (1 - x) * np.log1p(-x_hat)).sum(axis=(1, 2, 3)).mean()
+    assert model.evaluate(x, verbose=0) == [
+        pytest.approx(expected, rel=1e-5),
+        pytest.approx(np.square(x - x_hat).mean()),
+    ]
+
+
+def test_a_target_of_its_own_replaces_the_input(x):
+    model, other = small_autoencoder(), 1 - x
+    model.compile(optimizer="sgd")
+    logs = model.evaluate(x, other, verbose=0, return_dict=True)
+    assert logs["mse"] == pytest.approx(np.square(other - model.reconstruct(x)).mean(), rel=1e-5)
+
+
+def test_plain_keras_fit_trains_and_validates(x):
+    model = small_vae()
+    model.compile(optimizer="adam")
+    history = model.fit(x, validation_data=(x,), epochs=2, batch_size=16, verbose=0).history
+    assert {"loss", "kl", "reconstruction", "negative_elbo", "val_loss", "val_kl"} <= set(history)
+
+
+def test_sigma_of_the_optimal_gaussian_follows_the_error_in_training_only(x):
+    model = small_vae("optimal_gaussian", sigma=0.5)
+    model.compile(optimizer=keras.optimizers.SGD(0.0))
+    model.evaluate(x, verbose=0)
+    assert float(model.sigma) == 0.5
+    model.fit(np.tile(x, (80, 1, 1, 1)), batch_size=50, verbose=0, shuffle=False)
+    error = np.sqrt(np.square(x - model.reconstruct(x)).mean())
+    assert float(model.sigma) == pytest.approx(error, rel=0.03)
+
+
+def test_loss_uses_the_decoders_own_output():
+    """A decoder without a sigmoid is judged by the images it gives, not by their sigmoid."""
+    built = small_vae("gaussian", sigma=0.3)
+    vae = models.VAE(built.encoder, models.dense_decoder(2, (16,), output="linear"), "gaussian", sigma=0.3)
+    x, z = smooth_images(3, seed=1), np.float32([[0, 1], [2, 3], [-1, 1]])
+    np.testing.assert_allclose(
+        vae.reconstruction_loss(x, vae.logits(z)), losses.gaussian(x, vae.decode(z), 0.3), rtol=1e-5
+    )

@@ -1,0 +1,460 @@
+"""The recipe: what is logged, in which order images come, when it stops, and that it can be interrupted."""
+
+import dataclasses
+import hashlib
+import io
+import os
+import re
+import signal
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from conftest import fresh_python, small_autoencoder, small_vae
+from helpers import course, data, files, metrics, models, training
+
+QUICK = {"batch_size": 64, "learning_rate": 5e-3, "verbose": False}
+STILL = {"batch_size": 64, "learning_rate": 1e-12, "schedule": "constant", "verbose": False}
+
+
+def weights(model):
+    return np.concatenate([array.ravel() for array in model.weight_arrays().values()])
+
+
+def assert_same(model, history, other, other_history):
+    """Bit for bit, with no allowance."""
+    np.testing.assert_array_equal(weights(model), weights(other))
+    assert history == other_history
+
+
+class Script(keras.callbacks.Callback):
+    """Put given values into the logs in the place of those measured, and keep each epoch's weights."""
+
+    def __init__(self, **columns):
+        super().__init__()
+        self.columns, self.weights = columns, []
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs |= {name: float(values[epoch]) for name, values in self.columns.items()}
+        self.weights.append(weights(self.model))
+
+
+class Interrupt(keras.callbacks.Callback):
+    """Raise in the middle of an epoch, counted from 0."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.when, self.now = epoch, None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.now = epoch
+
+    def on_train_batch_end(self, step, logs=None):
+        if self.now == self.when:
+            raise KeyboardInterrupt
+
+
+# --------------------------------------------------------------------------------------------------
+# What is logged
+
+
+@pytest.fixture(scope="module", params=models.LIKELIHOODS)
+def trained(request, tiny):
+    """A VAE of each likelihood after a training with KL warm-up, and its history."""
+    vae = small_vae(request.param, beta=2.0)
+    return vae, training.fit(vae, tiny, epochs=6, kl_warmup_epochs=4, **QUICK)
+
+
+def test_every_likelihood_learns(trained):
+    _, history = trained
+    for name in ("reconstruction", "val_reconstruction"):
+        assert history[name][-1] < history[name][0]
+        assert np.isfinite(history[name]).all()
+
+
+@pytest.mark.parametrize("prefix", ["", "val_"])
+def test_logged_total_is_the_sum_of_its_logged_parts_in_each_epoch(trained, prefix):
+    _, history = trained
+    reconstruction, kl, loss, bound = (
+        np.array(history[prefix + name]) for name in ("reconstruction", "kl", "loss", "negative_elbo")
+    )
+    assert (kl > 0).all()
+    np.testing.assert_allclose(loss, reconstruction + np.array(history["beta"]) * kl, rtol=1e-5)
+    np.testing.assert_allclose(bound, reconstruction + kl, rtol=1e-5)
+
+
+def test_beta_rises_in_equal_steps_not_from_zero_to_the_models_own(trained):
+    vae, history = trained
+    np.testing.assert_allclose(history["beta"], 2 * np.array([0.05, 0.2875, 0.525, 0.7625, 1, 1]), rtol=1e-5)
+    assert float(vae.beta) == 2.0
+
+
+def test_every_column_of_the_history_has_one_float_an_epoch(trained):
+    _, history = trained
+    assert set(history) == {
+        prefix + name for prefix in ("", "val_") for name in ("loss", "reconstruction", "kl", "negative_elbo")
+    } | {"beta"}
+    for values in history.values():
+        assert [type(value) for value in values] == [float] * 6
+
+
+def test_logged_validation_kl_is_the_average_over_the_whole_set(trained, tiny):
+    vae, history = trained
+    mean, log_var = (part.astype("float64") for part in vae.encode(tiny.validation.images))
+    kl = 0.5 * (mean**2 + np.exp(log_var) - 1 - log_var).sum(axis=1)
+    assert history["val_kl"][-1] == pytest.approx(kl.mean(), rel=1e-5)
+    assert abs(np.mean([kl[:500].mean(), kl[500:].mean()]) / kl.mean() - 1) > 1e-4, "a mean of batches would differ"
+
+
+def test_logged_validation_error_is_the_average_over_the_whole_set(tiny):
+    model = small_autoencoder()
+    history = training.fit(model, tiny, epochs=2, **QUICK)
+    squares = np.square(tiny.validation.images - model.reconstruct(tiny.validation.images), dtype="float64")
+    assert history["val_mse"][-1] == pytest.approx(squares.mean(), rel=1e-5)
+    assert history["val_loss"][-1] == pytest.approx(784 * squares.mean(), rel=1e-5)
+    assert set(history) == {"loss", "mse", "val_loss", "val_mse"}
+
+
+def test_logged_training_error_is_the_average_over_the_epoch_not_the_last_batch(tiny):
+    model = small_autoencoder()
+    history = training.fit(model, tiny, epochs=1, **STILL)  # so slow that the weights stand still
+    squares = np.square(tiny.train.images - model.reconstruct(tiny.train.images)).mean(axis=(1, 2, 3))
+    assert history["mse"] == [pytest.approx(squares.mean(), rel=1e-5)]
+    order = np.random.default_rng([1, 0]).permutation(300)
+    batches = [squares[order[i : i + 64]].mean() for i in range(0, 300, 64)]
+    assert abs(batches[-1] / squares.mean() - 1) > 1e-3
+    assert abs(np.mean(batches) / squares.mean() - 1) > 1e-4, "batches of unlike size must not count alike"
+
+
+def test_linear_autoencoder_comes_near_pca(tiny):
+    """Images of five stripes, each with a grey of its own; two codes can keep two of them."""
+    generator = np.random.default_rng(4)
+    images = np.zeros((200, 28, 28, 1), "float32")
+    for stripe, brightest in enumerate([1, 0.9, 0.3, 0.2, 0.1]):
+        images[:, 5 * stripe : 5 * stripe + 5] = generator.uniform(0, brightest, (200, 1, 1, 1))
+    toy = dataclasses.replace(tiny, train=data.Split(images, np.zeros(200, "int64")))
+    model = models.linear_autoencoder(2)
+    training.fit(model, toy, epochs=40, batch_size=20, learning_rate=1e-2, verbose=False)
+    best = metrics.mse(images, metrics.PCA(images, 2).reconstruct(images)).value
+    assert best <= metrics.mse(images, model.reconstruct(images)).value <= 1.03 * best
+
+
+# --------------------------------------------------------------------------------------------------
+# Recipe and order
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"schedule": "step"}, "choose 'cosine' or 'constant'"),
+        ({"epochs": 0}, "at least 1"),
+        ({"batch_size": 0}, "at least 1"),
+        ({"learning_rate": 0}, "positive"),
+        ({"learning_rate": -1e-3}, "positive"),
+        ({"learning_rate": float("nan")}, "positive"),
+    ],
+)
+def test_wrong_recipe_is_refused_in_words(change, words):
+    with pytest.raises(ValueError, match=words):
+        training.Recipe(**change)
+
+
+def test_misspelt_field_is_refused(tiny):
+    with pytest.raises(TypeError, match="epoch"):
+        training.fit(small_autoencoder(), tiny, epoch=3)
+
+
+def test_cosine_rises_then_falls_to_a_hundredth():
+    rate = training.Recipe(epochs=10, learning_rate=2e-3, warmup_epochs=1).rate(steps_per_epoch=100)
+    values = np.array([float(rate(step)) for step in range(0, 1001, 10)])
+    assert values[[0, 5, 10, -1]] == pytest.approx([1e-4, 1.05e-3, 2e-3, 2e-5], rel=1e-3)
+    assert (np.diff(values[:11]) > 0).all() and (np.diff(values[10:]) < 0).all()
+    assert values[55] == pytest.approx((2e-3 + 2e-5) / 2, rel=1e-2), "half-way down, half the rate"
+
+
+@pytest.mark.parametrize(
+    "recipe, first",
+    [
+        ({"schedule": "constant"}, 2e-3),
+        ({"warmup_epochs": 0}, 2e-3),
+        ({"warmup_epochs": 0.5}, 1e-4),
+        ({"warmup_epochs": 99, "epochs": 2}, 1e-4),
+    ],
+)
+def test_rate_of_the_first_step(recipe, first):
+    rate = training.Recipe(learning_rate=2e-3, **recipe).rate(10)
+    assert float(rate(0) if callable(rate) else rate) == pytest.approx(first)
+
+
+def test_optimizer_has_the_named_kind_and_the_recipes_rate(tiny):
+    model = small_autoencoder()
+    training.fit(model, tiny, epochs=1, optimizer="sgd", batch_size=100, learning_rate=0.125, verbose=False)
+    assert isinstance(model.optimizer, keras.optimizers.SGD)
+    assert int(model.optimizer.iterations) == 3
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.00125), "all the way down the cosine"
+
+
+def numbered(n):
+    """n images, each filled with its own number."""
+    return np.arange(n, dtype="float32").repeat(784).reshape(n, 28, 28, 1)
+
+
+def order_of(batches, epoch):
+    """Numbers of the images of an epoch, batch after batch."""
+    steps = range(epoch * batches.steps_per_epoch, (epoch + 1) * batches.steps_per_epoch)
+    return [batches[step][0][:, 0, 0, 0].astype(int).tolist() for step in steps]
+
+
+def test_each_epoch_shows_every_image_once():
+    batches = training.Batches(numbered(50), 16, seed=1)
+    for epoch in range(3):
+        parts = order_of(batches, epoch)
+        assert [len(part) for part in parts] == [16, 16, 16, 2]
+        assert sorted(sum(parts, [])) == list(range(50))
+
+
+def test_order_depends_on_seed_and_epoch_alone():
+    batches = training.Batches(numbered(50), 16, seed=1)
+    orders = [order_of(batches, epoch) for epoch in range(3)]
+    assert orders[0] != orders[1] != orders[2]
+    assert order_of(batches, 1) == orders[1], "looking back changes nothing"
+    assert order_of(training.Batches(numbered(50), 16, seed=1, first_epoch=2), 0) == orders[2]
+    assert order_of(training.Batches(numbered(50), 16, seed=2), 0) != orders[0]
+
+
+# --------------------------------------------------------------------------------------------------
+# Repeatability
+
+FIT = """
+import hashlib, sys
+from conftest import small_vae, tiny_dataset
+from helpers import training
+model = small_vae(seed=int(sys.argv[1]))
+training.fit(model, tiny_dataset(), epochs=2, batch_size=64, kl_warmup_epochs=1, verbose=False)
+digest = hashlib.sha256(b"".join(array.tobytes() for array in model.weight_arrays().values()))
+print(digest.hexdigest())
+"""
+
+
+def test_same_seed_gives_the_same_bits_in_fresh_processes(tiny):
+    runs = [fresh_python(FIT, 1) for _ in range(2)]
+    assert [(run.returncode, run.stderr) for run in runs] == [(0, "")] * 2
+    model, other = small_vae(seed=1), small_vae(seed=2)
+    for each in (model, other):
+        training.fit(each, tiny, epochs=2, batch_size=64, kl_warmup_epochs=1, verbose=False)
+    here, there = (
+        hashlib.sha256(b"".join(array.tobytes() for array in each.weight_arrays().values())).hexdigest()
+        for each in (model, other)
+    )
+    assert runs[0].stdout == runs[1].stdout == here + "\n"
+    assert here != there
+
+
+def test_seed_of_the_order_changes_the_outcome(tiny):
+    one, other = small_autoencoder(), small_autoencoder()
+    training.fit(one, tiny, epochs=1, seed=1, **QUICK)
+    training.fit(other, tiny, epochs=1, seed=2, **QUICK)
+    assert not np.array_equal(weights(one), weights(other))
+
+
+# --------------------------------------------------------------------------------------------------
+# Interruption
+
+LONG = {"epochs": 5, "kl_warmup_epochs": 3, "patience": 4, **QUICK}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tiny):
+    vae = small_vae()
+    return vae, training.fit(vae, tiny, **LONG)
+
+
+@pytest.mark.parametrize("epoch", [1, 4], ids=["in the warm-up", "after it"])
+def test_resumed_training_ends_as_if_nothing_had_happened(tiny, tmp_path, uninterrupted, epoch):
+    state, vae = tmp_path / "state.npz", small_vae()
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(vae, tiny, state=state, callbacks=[Interrupt(epoch)], **LONG)
+    assert float(vae.beta) == 1.0, "an interrupted warm-up leaves the model's own beta"
+    again = small_vae()
+    assert_same(again, training.fit(again, tiny, state=state, **LONG), *uninterrupted)
+    assert [path.name for path in tmp_path.iterdir()] == ["state.npz"]
+
+
+KILLED = """
+import os, signal, sys, keras
+from conftest import small_vae, tiny_dataset
+from helpers import training
+class Kill(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+    def on_train_batch_end(self, step, logs=None):
+        if self.epoch == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+training.fit(small_vae(), tiny_dataset(), state=sys.argv[1], callbacks=[Kill()], epochs=5,
+             kl_warmup_epochs=3, patience=4, batch_size=64, learning_rate=5e-3, verbose=False)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_killed_training_resumes_with_the_same_bits(tiny, tmp_path, uninterrupted):
+    state = tmp_path / "state.npz"
+    assert fresh_python(KILLED, state).returncode == -signal.SIGKILL
+    vae = small_vae()
+    assert_same(vae, training.fit(vae, tiny, state=state, **LONG), *uninterrupted)
+
+
+def test_state_of_a_finished_training_gives_its_outcome_again(tiny, tmp_path):
+    state, first, again = tmp_path / "state.npz", small_autoencoder(), small_autoencoder()
+    history = training.fit(first, tiny, state=state, epochs=2, **QUICK)
+    assert_same(again, training.fit(again, tiny, state=state, epochs=2, **QUICK), first, history)
+
+
+def test_state_of_an_early_stopped_training_gives_its_outcome_again(tiny, tmp_path):
+    state, first, again = tmp_path / "state.npz", small_autoencoder(), small_autoencoder()
+    setting = {"state": state, "epochs": 6, "patience": 1, **QUICK}
+    script = Script(val_loss=[3, 2, 4, 1, 1, 1])
+    history = training.fit(first, tiny, callbacks=[script], **setting)
+    assert history["val_loss"] == [3, 2, 4]
+    assert_same(again, training.fit(again, tiny, **setting), first, history)
+    np.testing.assert_array_equal(weights(again), script.weights[1])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"learning_rate": 1e-3},
+        {"epochs": 9},
+        {"seed": 2},
+        {"build": lambda: small_autoencoder(activation="tanh")},
+        {"build": lambda: small_autoencoder(hidden=(8,))},
+        {"images": 200},
+    ],
+    ids=["rate", "epochs", "seed", "activation", "sizes", "data"],
+)
+def test_state_of_another_training_is_refused(tiny, tmp_path_factory, change):
+    state = tmp_path_factory.getbasetemp() / "state of another.npz"
+    if not state.exists():
+        training.fit(small_autoencoder(), tiny, state=state, **{"epochs": 1, **QUICK})
+    before = state.read_bytes()
+    build, images = change.pop("build", small_autoencoder), change.pop("images", 300)
+    with pytest.raises(files.DamagedFile, match="state of another.npz.*another model, data set or recipe. Delete it"):
+        training.fit(build(), tiny.head(train=images), state=state, **{"epochs": 1, **QUICK, **change})
+    assert state.read_bytes() == before
+
+
+def foreign(path):
+    np.savez(path, something=np.zeros(3))
+
+
+@pytest.mark.parametrize("fault", [lambda path: path.write_bytes(b"PK"), foreign], ids=["damaged", "foreign"])
+def test_damaged_state_says_what_to_do(tiny, tmp_path, fault):
+    fault(tmp_path / "state.npz")
+    with pytest.raises(files.DamagedFile, match=r"state\.npz.*Delete it"):
+        training.fit(small_autoencoder(), tiny, state=tmp_path / "state.npz", **QUICK)
+
+
+# --------------------------------------------------------------------------------------------------
+# Early stopping and NaN
+
+
+def test_early_stopping_waits_for_the_warm_up_and_goes_back_to_the_best_weights(tiny):
+    """The bound is best in the first epoch, under a small beta; that one must not be chosen."""
+    vae = small_vae()
+    script = Script(val_negative_elbo=[1, 9, 9, 9, 8, 7, 8, 8, 0, 0], val_loss=range(10, 0, -1))
+    history = training.fit(vae, tiny, epochs=10, kl_warmup_epochs=4, patience=2, callbacks=[script], **QUICK)
+    assert len(history["loss"]) == 8, "two epochs without a better bound than the sixth's"
+    np.testing.assert_array_equal(weights(vae), script.weights[5])
+
+
+def test_warm_up_longer_than_the_training_ends_with_the_last_weights(tiny):
+    vae, script = small_vae(), Script(val_negative_elbo=[1, 2, 3])
+    history = training.fit(vae, tiny, epochs=3, kl_warmup_epochs=5, patience=1, callbacks=[script], **QUICK)
+    assert len(history["loss"]) == 3
+    np.testing.assert_array_equal(weights(vae), script.weights[-1])
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_loss_that_is_no_number_ends_the_training_with_advice(tiny, bad):
+    model = small_vae()
+    model.decoder.get_layer("logits").bias.assign(np.full(784, bad))
+    with pytest.raises(FloatingPointError, match="epoch 1.*Lower learning_rate.*\\[0, 1\\]"):
+        training.fit(model, tiny, epochs=3, **QUICK)
+
+
+# --------------------------------------------------------------------------------------------------
+# Progress
+
+
+def test_progress_of_a_vae_shows_epoch_parts_beta_and_time_left(tiny, capsys):
+    history = training.fit(small_vae(), tiny, epochs=2, kl_warmup_epochs=1, **{**QUICK, "verbose": True})
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    lines = printed.err.splitlines()
+    assert len(lines) == 2
+    for epoch, line in enumerate(lines):
+        assert re.search(rf"epoch +{epoch + 1}/2 ", line)
+        for word, column in (("reconstruction", "reconstruction"), ("KL", "kl"), ("beta", "beta")):
+            shown = re.search(rf"{word} +([\d.]+)", line).group(1)
+            assert float(shown) == pytest.approx(history[column][epoch], abs=0.006)
+        shown = re.search(r"validation +([\d.]+)", line).group(1)
+        assert float(shown) == pytest.approx(history["val_negative_elbo"][epoch], abs=0.006)
+        assert re.search(r"\d+ (s|min) left", line)
+
+
+def test_progress_of_an_autoencoder_shows_its_error(tiny, capsys):
+    history = training.fit(small_autoencoder(), tiny, epochs=1, **{**QUICK, "verbose": True})
+    assert f"MSE {history['mse'][0]:.5f} · validation {history['val_mse'][0]:.5f}" in capsys.readouterr().err
+
+
+def test_quiet_training_prints_nothing(tiny, capfd):
+    training.fit(small_autoencoder(), tiny, epochs=1, **QUICK)
+    assert tuple(capfd.readouterr()) == ("", "")
+
+
+def test_terminal_has_a_bar_with_the_time_left(tiny, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    training.fit(small_autoencoder(), tiny, epochs=1, **{**QUICK, "verbose": True})
+    assert re.search(r"epoch +1/1 █+░* loss [\d.]+ · \d+ s left", sys.stderr.getvalue())
+
+
+def test_notebook_gets_one_output_whose_last_state_holds_no_time(tiny, monkeypatch):
+    shown = []
+
+    class Handle:
+        def update(self, text):
+            shown.append(repr(text))
+
+    def display(text, display_id):
+        assert display_id and not shown
+        shown.append(repr(text))
+        return Handle()
+
+    monkeypatch.setattr(course, "in_notebook", lambda: True)
+    monkeypatch.setattr("IPython.display.display", display)
+    training.fit(small_vae(), tiny, epochs=2, **{**QUICK, "verbose": True})
+    assert "left" in shown[0]
+    assert len(shown[-1].splitlines()) == 2 and "left" not in shown[-1] and "█" not in shown[-1]
+
+
+@pytest.mark.parametrize(
+    "seconds, words", [(0.4, "0 s"), (99, "99 s"), (100, "2 min"), (5400, "90 min"), (6000, "1 h 40 min")]
+)
+def test_clock(seconds, words):
+    assert training.clock(seconds) == words
+
+
+def test_snapshots_decode_the_same_codes_before_and_in_training(tiny):
+    vae, z = small_vae(), np.float32([[0, 0], [1, -1]])
+    untrained = vae.decode(z)
+    snapshots = training.Snapshots(z, epochs=[1, 3])
+    training.fit(vae, tiny, epochs=3, callbacks=[snapshots], **QUICK)
+    assert list(snapshots.rows) == ["untrained", "epoch 1", "epoch 3"]
+    np.testing.assert_array_equal(snapshots.rows["untrained"], untrained)
+    np.testing.assert_array_equal(snapshots.rows["epoch 3"], vae.decode(z))
+    assert not np.array_equal(snapshots.rows["epoch 1"], snapshots.rows["epoch 3"])
