@@ -8,7 +8,6 @@ import pandas as pd
 
 from helpers import checkpoints, course, data, files, metrics, models, training
 
-RESULTS = course.DATA / "results"
 README = course.ROOT / "README.md"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
@@ -60,7 +59,7 @@ def run_experiment(name, wear):
         name: key of `EXPERIMENTS`.
         wear: `data.Dataset`.
     """
-    path = RESULTS / wear.slug / f"{name}.json"
+    path = checkpoints.RESULTS / wear.slug / f"{name}.json"
     setting = EXPERIMENTS[name]
     content = files.read_json(path, f"Delete it and run `make results` again ({name}).") if path.exists() else {}
     if content.get("recipe") != setting:

@@ -1,0 +1,134 @@
+"""Checks: right, wrong with a hint, or not tried yet; and no answer makes one fail."""
+
+import numpy as np
+import pytest
+
+from conftest import small_autoencoder, small_vae
+from helpers import exercises, metrics
+
+# number: (right answer, or how to find it; {wrong answer: a word of its hint})
+PLAIN = {
+    "01.1": (784 * np.log(2), {784: "bits", np.log(2): "one pixel", 1.0: "same"}),
+    "02.1": (223_586, {222_176: "bias", 111_410: "encoder alone", 7: "eight layers"}),
+    "03.1": (0.818147, {0.596574: "variance", 0.818147 / np.log(2): "bits", -1: "closed form"}),
+}
+
+
+WRONG = [(number, wrong, word) for number, (_, hints) in PLAIN.items() for wrong, word in hints.items()]
+
+
+@pytest.mark.parametrize("number", PLAIN)
+def test_right_answer(number, capsys):
+    assert exercises.check(number, PLAIN[number][0]) is True
+    assert capsys.readouterr().out == f"Exercise {number}: right.\n"
+
+
+@pytest.mark.parametrize("number, wrong, word", WRONG)
+def test_wrong_answer_gets_its_hint(number, wrong, word, capsys):
+    assert exercises.check(number, wrong) is False
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"Exercise {number}: not yet: ") and word in printed
+
+
+@pytest.mark.parametrize("number", exercises.numbers())
+def test_dots_mean_not_tried_yet(number, capsys):
+    assert exercises.check(number, ...) is None
+    assert f"Exercise {number}: not tried yet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("answer", [None, "twelve", object(), [], np.zeros((2, 3)), np.nan, {}], ids=repr)
+@pytest.mark.parametrize("number", exercises.numbers())
+def test_no_answer_makes_a_check_fail(number, answer, capsys):
+    assert exercises.check(number, answer) is False
+    assert "not yet" in capsys.readouterr().out
+
+
+def test_unknown_number_lists_the_known_ones():
+    with pytest.raises(KeyError, match="no exercise '99.9'; known are 01.1"):
+        exercises.check("99.9", 1)
+
+
+def test_numbers_are_sorted_and_name_notebooks():
+    assert exercises.numbers() == sorted(exercises.numbers())
+    assert {number[:2] for number in exercises.numbers()} >= {"01", "02", "03"}
+
+
+# --------------------------------------------------------------------------------------------------
+# Exercises on data and models: the answer is found here in another way
+
+
+def test_components_for_most_variance(tiny):
+    flat = tiny.train.flat - tiny.train.flat.mean(axis=0)
+    squares = np.linalg.svd(flat, compute_uv=False) ** 2
+    k = next(k for k in range(1, 785) if squares[:k].sum() >= 0.9 * squares.sum())
+    assert [exercises.check("01.2", answer, tiny.train.images) for answer in (k, k - 1, k + 1, 0, 2.5)] == [
+        True,
+        *[False] * 4,
+    ]
+
+
+def test_worth_of_the_class(tiny):
+    def cost(x, mean):
+        return np.array([metrics.bernoulli(image[None].repeat(2, 0), mean[None].repeat(2, 0)).value for image in x])
+
+    test, train = tiny.test, tiny.train
+    without = cost(test.images, train.images.mean(axis=0)).mean()
+    known = np.concatenate([cost(test.of_class(k), train.of_class(k).mean(axis=0)) for k in range(10)]).mean()
+    worth = without - known - np.log(10)
+    assert exercises.check("01.3", worth, tiny) is True
+    assert exercises.check("01.3", without - known, tiny) is False
+    assert exercises.check("01.3", -worth, tiny) is False
+
+
+def test_components_to_match_an_autoencoder(tiny):
+    x_hat = metrics.PCA(tiny.train.images, 5).reconstruct(tiny.test.images)
+
+    class AlmostPCA:
+        """In an autoencoder's place: a little better than five components."""
+
+        def reconstruct(self, images):
+            return 0.999 * x_hat + 0.001 * images
+
+    assert [exercises.check("02.2", k, tiny, AlmostPCA()) for k in (6, 5, 7)] == [True, False, False]
+
+
+def test_noise_to_codes(tiny):
+    codes = small_autoencoder(latent_dim=3).encode(tiny.train.images)
+    noise = np.random.default_rng(1).standard_normal((400, 3))
+    factor = np.linalg.cholesky(np.cov(codes.T))
+    mean = codes.mean(axis=0)
+    answers = {
+        True: [noise @ factor.T + mean],
+        False: [noise @ factor + mean, noise @ factor.T, noise * codes.std(axis=0) + mean, noise, codes[:2]],
+    }
+    for outcome, group in answers.items():
+        assert [exercises.check("02.3", answer, codes, noise) for answer in group] == [outcome] * len(group)
+
+
+def test_negative_elbo_from_its_parts(tiny, capsys):
+    vae, x = small_vae(), tiny.test.images[:20]
+    z_mean, z_log_var = vae.encode(x)
+    x_hat = vae.decode(z_mean).astype("float64")
+    pixels = -(x * np.log(x_hat) + (1 - x) * np.log1p(-x_hat)).reshape(20, -1)
+    latents = 0.5 * (z_mean**2 + np.exp(z_log_var) - 1 - z_log_var)
+    both = pixels.sum(axis=1) + latents.sum(axis=1)
+    assert exercises.check("03.2", both.mean(), vae, x) is True
+    slips = {"sum over all": both.sum(), "pixels are averaged": pixels.mean() + latents.sum(axis=1).mean()}
+    slips |= {"has shape": both, "add the cross-entropy": 0.0}
+    for word, answer in slips.items():
+        capsys.readouterr()
+        assert exercises.check("03.2", answer, vae, x) is False
+        assert word in capsys.readouterr().out
+
+
+def test_latent_of_brightness():
+    vae, ranges = small_vae(), np.array([[-2, 2], [-2, 2]])
+    change = []
+    for latent in range(2):
+        low, high = np.zeros((2, 1, 2))
+        low[0, latent], high[0, latent] = ranges[latent]
+        change.append(abs(vae.decode(high).mean() - vae.decode(low).mean()))
+    right = int(np.argmax(change))
+    assert exercises.check("03.3", right, vae, ranges) is True
+    assert exercises.check("03.3", 1 - right, vae, ranges) is False
+    assert exercises.check("03.3", 2, vae, ranges) is False
