@@ -16,7 +16,7 @@ LAB = --ip=127.0.0.1 --LabApp.default_url=/lab/tree/notebooks --log-level=WARN \
 unexport PYTHONPATH PYTHONHOME
 export JUPYTER_PREFER_ENV_PATH = 1
 
-.PHONY: help lab test checkpoints results readme setup clean
+.PHONY: help lab test checkpoints results pictures readme setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -34,6 +34,9 @@ checkpoints: setup ## train the shipped models that are missing (long; goes on a
 
 results: setup ## run the stored experiments that are missing (long; goes on after a stop)
 	$(VENV) -m helpers.release results
+
+pictures: setup ## draw the pictures of README and notebooks again
+	$(VENV) -m helpers.release pictures
 
 readme: setup ## write the table of results in README.md again
 	$(VENV) -m helpers.release readme

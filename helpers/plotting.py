@@ -34,18 +34,21 @@ def show(figure, alt=None):
     from IPython.display import display
 
     text = alt or figure.alt
-    stream, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(stream, format="png", dpi=DPI)
-    # A palette of 256 colours shrinks what notebooks store to less than half. Maximum coverage keeps the rare
-    # colours apart, such as the classes of a scatter beside a grey picture.
-    palette = Image.open(stream).convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=1)
-    palette.save(small, format="png", optimize=True)
-    size = f"<Figure: {text}>"
     display(
-        {"image/png": small.getvalue(), "text/plain": size},
+        {"image/png": png(figure), "text/plain": f"<Figure: {text}>"},
         metadata={"image/png": {"alt": text}},
         raw=True,
     )
+
+
+def png(figure):
+    """A figure as PNG bytes with a palette of 256 colours, less than half the size of the full one."""
+    stream, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(stream, format="png", dpi=DPI)
+    # Maximum coverage keeps rare colours apart, such as the classes of a scatter beside a grey picture.
+    palette = Image.open(stream).convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=1)
+    palette.save(small, format="png", optimize=True)
+    return small.getvalue()
 
 
 def _figure(width, height, alt):

@@ -1,14 +1,16 @@
-"""Train, measure and list what the course ships: `make checkpoints`, `make results`, `make readme`."""
+"""Train, measure, draw and list what the course ships: `make checkpoints`, `results`, `pictures`, `readme`."""
 
 import argparse
 import sys
 import time
 
+import numpy as np
 import pandas as pd
 
-from helpers import checkpoints, course, data, files, metrics, models, training
+from helpers import checkpoints, course, data, files, metrics, models, plotting, samplers, training
 
 README = course.ROOT / "README.md"
+IMAGES = course.ROOT / "images"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
 _COSINE = {"batch_size": 128, "learning_rate": 2e-3, "schedule": "cosine", "warmup_epochs": 1}
@@ -82,6 +84,30 @@ def _pca_rows(setting, wear):
     return [{"model": "PCA", "latent_dim": k, "seed": 0, "mse": error} for k, error in errors.items()]
 
 
+def pictures(wear):
+    """Draw the pictures of README and the notebooks' titles into ``images/``.
+
+    Args:
+        wear: `data.Dataset`.
+    """
+    test, vae, autoencoder = wear.test, checkpoints.load("dense_vae_10"), checkpoints.load("dense_ae_18_wide")
+    ways = [(0, 3), (2, 6), (3, 1), (5, 9), (7, 5), (8, 2)]  # pairs of classes
+    ends = [vae.code(np.stack([test.of_class(a)[4], test.of_class(b)[4]])) for a, b in ways]
+    codes = np.concatenate([samplers.interpolate(*pair, 16, "spherical") for pair in ends])
+    pca, garments = metrics.PCA(wear.train.images, 64), [test.of_class(9)[0], test.of_class(3)[0], test.of_class(8)[9]]
+    six = np.stack([test.of_class(label)[2] for label in (9, 3, 8, 0, 1, 2)])
+    z = autoencoder.encode(six)
+    figures = {
+        "course": plotting.plot_sheet(vae.decode(codes), 16),
+        "01_hero": plotting.plot_memory(pca, np.stack(garments)),
+        "02_hero": plotting.plot_bottleneck(six, z, autoencoder.decode(z)),
+        "03_hero": plotting.plot_wardrobe(checkpoints.load("dense_vae_2"), columns=24, rows=7),
+    }
+    for name, figure in figures.items():
+        with files.written_aside(IMAGES / f"{name}.png") as aside:
+            aside.write_bytes(plotting.png(figure))
+
+
 def results_table(slug=checkpoints.DEFAULT):
     """What is shipped, from the manifests, as a pandas DataFrame with one row a model."""
     rows = []
@@ -128,9 +154,9 @@ def readme_with_results(text):
 
 
 def main(arguments=None):
-    """Command line: ``python -m helpers.release checkpoints|results|readme``."""
+    """Command line: ``python -m helpers.release checkpoints|results|pictures|readme``."""
     parser = argparse.ArgumentParser(prog="python -m helpers.release", description=__doc__)
-    parser.add_argument("what", choices=["checkpoints", "results", "readme"])
+    parser.add_argument("what", choices=["checkpoints", "results", "pictures", "readme"])
     parser.add_argument("names", nargs="*", help="models or experiments; all where none is named")
     parser.add_argument("--anew", action="store_true", help="train also what is stored already")
     chosen = parser.parse_args(arguments)
@@ -142,6 +168,8 @@ def main(arguments=None):
     if chosen.what == "results":
         for name in chosen.names or EXPERIMENTS:
             run_experiment(name, wear)
+    elif chosen.what == "pictures":
+        pictures(wear)
     else:
         ship(chosen.names or checkpoints.names(), wear, chosen.anew)
     return 0

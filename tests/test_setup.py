@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGETS = {"help", "lab", "test", "setup", "checkpoints", "results", "readme", "clean"}
+TARGETS = {"help", "lab", "test", "setup", "checkpoints", "results", "pictures", "readme", "clean"}
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-ins are shell scripts")
 
