@@ -148,13 +148,15 @@ def find_python(root, environ):
         minor = dotted(incomplete[0]["version"][:2])
         raise SetupError(
             "Python is there, but without the module 'venv' (or 'ensurepip', which venv needs). Found:\n"
-            + "\n".join(lines) + "\n"
+            + "\n".join(lines)
+            + "\n"
             f"On Debian or Ubuntu:  sudo apt install python3-venv   (or python{minor}-venv)\n"
             "Elsewhere: install Python from https://www.python.org/downloads/ , then run the command again."
         )
     raise SetupError(
         f"No suitable Python: the course needs version {dotted(OLDEST)} to {dotted(NEWEST)}. Found:\n"
-        + ("\n".join(lines) or "  none") + "\n"
+        + ("\n".join(lines) or "  none")
+        + "\n"
         "Install one from https://www.python.org/downloads/ , or name one you have:\n"
         "  make lab PYTHON=/path/to/python3.12"
     )

@@ -17,7 +17,7 @@ import time
 import urllib.error
 import urllib.request
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
@@ -28,21 +28,10 @@ from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
 from helpers import course
+from helpers.dataset import CLASS_NAMES, Dataset, Split
 
 NAME = "Fashion-MNIST"
 SLUG = "fashion-mnist"
-CLASS_NAMES = (
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-)
 
 # The split of the 60,000 published training images. Every number of the course rests on these two.
 VALIDATION_SIZE = 5_000
@@ -149,136 +138,6 @@ MIRRORS = (
 _HOME = f"data/{SLUG}"
 _CHUNK = 1 << 16
 _STALE = 24 * 3600  # seconds after which a part left by a killed process is swept away
-
-
-# --------------------------------------------------------------------------------------------------
-# What a reader gets
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Split:
-    """Images with their labels. Both arrays are read-only, so that no cell can damage them.
-
-    Attributes:
-        images: float32 (n, 28, 28, 1), grey values in [0, 1].
-        labels: int64 (n,), class indices 0 to 9.
-
-    Raises:
-        ValueError: the two arrays do not have these shapes and types.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-
-    def __post_init__(self):
-        images, labels = np.asarray(self.images).view(), np.asarray(self.labels).view()
-        if images.dtype != np.float32 or images.ndim != 4 or images.shape[1:] != (28, 28, 1):
-            raise ValueError(f"images must be float32 (n, 28, 28, 1), not {images.dtype} {images.shape}.")
-        if labels.dtype != np.int64 or labels.shape != images.shape[:1]:
-            raise ValueError(f"labels must be int64 {images.shape[:1]}, not {labels.dtype} {labels.shape}.")
-        for field, array in (("images", images), ("labels", labels)):
-            array.flags.writeable = False
-            object.__setattr__(self, field, array)
-
-    def __len__(self):
-        return len(self.labels)
-
-    def __repr__(self):
-        return f"Split({len(self):,} images)"
-
-    @property
-    def flat(self):
-        """The images as rows: float32 (n, 784), a view that copies nothing."""
-        return self.images.reshape(len(self), -1)
-
-    def head(self, n):
-        """The first n images and labels, as a Split that shares memory with this one.
-
-        Args:
-            n: int, 1 to ``len(self)``.
-
-        Raises:
-            ValueError: n is not such a number.
-        """
-        if not _is_integer(n) or not 1 <= n <= len(self):
-            raise ValueError(f"Cannot take the first {n!r} images: name a whole number, 1 to {len(self):,}.")
-        return Split(self.images[:n], self.labels[:n])
-
-    def of_class(self, k):
-        """The images of one class, in their order here.
-
-        Args:
-            k: int, class index 0 to 9.
-
-        Returns:
-            float32 (m, 28, 28, 1), read-only.
-
-        Raises:
-            ValueError: there is no such class.
-        """
-        last = len(CLASS_NAMES) - 1
-        if not _is_integer(k) or not 0 <= k <= last:
-            raise ValueError(
-                f"There is no class {k!r}: class indices are whole numbers, "
-                f"0 ({CLASS_NAMES[0]}) to {last} ({CLASS_NAMES[last]})."
-            )
-        images = self.images[self.labels == k]
-        images.flags.writeable = False
-        return images
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Dataset:
-    """A data set in three parts that share no image.
-
-    Attributes:
-        name: for people, ``"Fashion-MNIST"``.
-        slug: for file names, ``"fashion-mnist"``.
-        class_names: tuple of 10 str; ``class_names[label]`` is the garment.
-        train: Split to fit on, 55,000 images, in a fixed shuffled order.
-        validation: Split for choices, 5,000 images, 500 of each class.
-        test: Split for final numbers only, the 10,000 published test images in their order.
-        source: the kind of place the files came from, never a path of the machine.
-    """
-
-    name: str
-    slug: str
-    class_names: tuple
-    train: Split
-    validation: Split
-    test: Split
-    source: str
-
-    def __repr__(self):
-        return (
-            f"{self.name}, from {self.source}: {len(self.train):,} train, "
-            f"{len(self.validation):,} validation, {len(self.test):,} test"
-        )
-
-    def head(self, train=None, validation=None, test=None):
-        """A smaller Dataset: the first images of each split. What is not named stays whole.
-
-        Args:
-            train: int, number of training images to keep.
-            validation: int, number of validation images to keep.
-            test: int, number of test images to keep.
-
-        Raises:
-            ValueError: a number is below 1 or above what there is; the text names the split.
-        """
-        smaller = {}
-        for split, n in (("train", train), ("validation", validation), ("test", test)):
-            if n is None:
-                continue
-            try:
-                smaller[split] = getattr(self, split).head(n)
-            except ValueError as error:
-                raise ValueError(f"{split}: {error}") from error
-        return replace(self, **smaller)
-
-
-def _is_integer(value):
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def load(directory=None, verbose=True):

@@ -25,6 +25,7 @@ from matplotlib.transforms import IdentityTransform
 from tqdm import tqdm
 
 from helpers import course, files
+from helpers.dataset import CLASS_NAMES, Dataset, Split
 
 NAME = "the drawn wardrobe"
 SLUG = "wardrobe"
@@ -331,15 +332,13 @@ def load(verbose=True, sizes=None, directory=None):
     Raises:
         ValueError: a size is missing or not such a number.
     """
-    from helpers import data  # here, because data.load() may call this function
-
     sizes = _sizes(sizes)
     images = _images(sizes, course.DATA / "cache" if directory is None else directory, verbose)
     splits = {}
     for split, n in sizes.items():
         labels = _levels_of(split, n)[0]
-        splits[split] = data.Split(np.divide(images[split], 255, dtype=np.float32), labels)
-    dataset = data.Dataset(NAME, SLUG, data.CLASS_NAMES, **splits, source="helpers/wardrobe.py")
+        splits[split] = Split(np.divide(images[split], 255, dtype=np.float32), labels)
+    dataset = Dataset(NAME, SLUG, CLASS_NAMES, **splits, source="helpers/wardrobe.py")
     if verbose:
         print(dataset)
     return dataset

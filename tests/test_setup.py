@@ -89,9 +89,7 @@ def place(tmp_path, script, monkeypatch):
     # The machine's own interpreters in /usr/bin must not be found: only the stand-ins are.
     here = Place(tmp_path)
     which = shutil.which
-    monkeypatch.setattr(
-        script.shutil, "which", lambda name, path=None: which(name, path=str(here.bin))
-    )
+    monkeypatch.setattr(script.shutil, "which", lambda name, path=None: which(name, path=str(here.bin)))
     monkeypatch.setattr(script, "BUILD_GB", 0)
     return here
 
@@ -220,9 +218,7 @@ def test_no_python_at_all_is_said(script, place, capsys):
     assert "none" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "version, fits", [("3.9.18", 0), ("3.10.0", 1), ("3.13.9", 1), ("3.14.0", 0), ("2.7.18", 0)]
-)
+@pytest.mark.parametrize("version, fits", [("3.9.18", 0), ("3.10.0", 1), ("3.13.9", 1), ("3.14.0", 0), ("2.7.18", 0)])
 def test_supported_versions(script, place, version, fits):
     named = {**place.environ, "PYTHON": str(place.add_python("mine", version))}
     if fits:
@@ -302,9 +298,7 @@ def make(*arguments, **variables):
         if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "PYTEST_FLAGS", "DISPLAY", "WAYLAND_DISPLAY")
     }
     environ.update(variables)
-    done = subprocess.run(
-        ["make", *arguments], cwd=ROOT, env=environ, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run(["make", *arguments], cwd=ROOT, env=environ, capture_output=True, text=True, check=True)
     return done.stdout
 
 
