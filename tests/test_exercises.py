@@ -36,7 +36,10 @@ def test_dots_mean_not_tried_yet(number, capsys):
     assert f"Exercise {number}: not tried yet" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("answer", [None, "twelve", object(), [], np.zeros((2, 3)), np.nan, {}], ids=repr)
+GARBAGE = [None, "twelve", object(), [], np.zeros((2, 3)), np.nan, {}]
+
+
+@pytest.mark.parametrize("answer", GARBAGE, ids=lambda answer: type(answer).__name__)
 @pytest.mark.parametrize("number", exercises.numbers())
 def test_no_answer_makes_a_check_fail(number, answer, capsys):
     assert exercises.check(number, answer) is False

@@ -338,7 +338,8 @@ def test_state_of_another_training_is_refused(tiny, tmp_path_factory, change):
     if not state.exists():
         training.fit(small_autoencoder(), tiny, state=state, **{"epochs": 1, **QUICK})
     before = state.read_bytes()
-    build, images = change.pop("build", small_autoencoder), change.pop("images", 300)
+    change = {"build": small_autoencoder, "images": 300, **change}
+    build, images = change.pop("build"), change.pop("images")
     with pytest.raises(files.DamagedFile, match="state of another.npz.*another model, data set or recipe. Delete it"):
         training.fit(build(), tiny.head(train=images), state=state, **{"epochs": 1, **QUICK, **change})
     assert state.read_bytes() == before
