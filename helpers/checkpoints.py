@@ -156,7 +156,7 @@ def save(model, name, history, metrics=None, folder=SHIPPED / DEFAULT):
             "about": plan(name).about,
             "data": folder.name,
             "configuration": plan(name).configuration(),
-            "parameters": sum(int(value.size) for value in model.weight_arrays().values()),
+            "parameters": model.encoder.count_params() + model.decoder.count_params(),
             "metrics": metrics or {},
             "history": history,
             "versions": {
