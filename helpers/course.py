@@ -4,6 +4,7 @@ Settings a reader can make, all through environment variables:
 
 ====================  ==========================================================================
 ``FASHION_MNIST_DIR``  folder with the four original Fashion-MNIST files
+``COURSE_DATA``        ``wardrobe``: use the drawn stand-in; ``fashion-mnist``: never fall back to it
 ``COURSE_TRAIN``       ``1``: ``load_or_train`` trains every model from scratch, opens no stored one
 ``KERAS_BACKEND``      another Keras backend; ``tensorflow`` is the default and the tested one
 ====================  ==========================================================================
@@ -65,8 +66,20 @@ def begin(seed=1):
     )
 
 
+_stand_in = False
+
+
+def use_stand_in(in_use):
+    """Remember whether the drawn wardrobe stands in for Fashion-MNIST; `data.load` says so."""
+    global _stand_in
+    _stand_in = in_use
+
+
 def claim(statement, holds):
     """State what an experiment has shown, and stop the notebook if it has not.
+
+    The course's claims are about Fashion-MNIST. On the drawn wardrobe one that fails is named as
+    such, and the notebook goes on.
 
     Args:
         statement: a sentence that can be true or false.
@@ -75,9 +88,12 @@ def claim(statement, holds):
     Raises:
         AssertionError: it does not hold.
     """
-    if not holds:
+    if holds:
+        print(f"Checked: {statement}")
+    elif _stand_in:
+        print(f"Not so on the drawn wardrobe; the claim is about Fashion-MNIST: {statement}")
+    else:
         raise AssertionError(f"This run does not support the claim: {statement}")
-    print(f"Checked: {statement}")
 
 
 def device():
@@ -110,6 +126,14 @@ def data_directory():
     """Folder named by ``FASHION_MNIST_DIR`` as a Path, or None where it is not set."""
     value = os.environ.get("FASHION_MNIST_DIR", "").strip()
     return Path(value).expanduser() if value else None
+
+
+def data_choice():
+    """Data set named by ``COURSE_DATA``: ``"wardrobe"``, ``"fashion-mnist"`` or None where it is not set."""
+    value = os.environ.get("COURSE_DATA", "").strip()
+    if value not in ("", "wardrobe", "fashion-mnist"):
+        raise ValueError(f"COURSE_DATA is {value!r}; set it to wardrobe or fashion-mnist, or not at all.")
+    return value or None
 
 
 def keras_home():

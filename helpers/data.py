@@ -2,17 +2,20 @@
 
 ``load()`` looks in ``FASHION_MNIST_DIR``, in ``data/fashion-mnist/``, in Keras' cache, and then asks the
 mirrors. Only files whose checksum agrees are used; any other file ends in a ``DataError`` that says what is
-wrong with it and what to do.
+wrong with it and what to do. Where there are no files and no network, the drawn wardrobe stands in.
 """
 
 import contextlib
 import errno
+import gzip
 import hashlib
 import math
 import os
+import queue
 import secrets
 import struct
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -27,7 +30,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
-from helpers import course
+from helpers import course, wardrobe
 from helpers.dataset import CLASS_NAMES, Dataset, Split
 
 NAME = "Fashion-MNIST"
@@ -38,11 +41,22 @@ VALIDATION_SIZE = 5_000
 SPLIT_SEED = 20170825  # the day the data set's paper appeared
 
 
+STAND_IN = (
+    f"No {NAME} on this machine, and no mirror answers: the course goes on with the drawn wardrobe. "
+    "For the real set, connect once and run this cell again, or put the four files into data/fashion-mnist/ "
+    "(data/README.md lists them)."
+)
+
+
 class DataError(RuntimeError):
     """The data are missing, damaged or foreign. The text names the file, the fault and the remedy.
 
     Its first line carries no path of the machine, so that it can be quoted in a notebook.
     """
+
+
+class UnreachableError(DataError):
+    """The data are not on this machine, and no mirror delivered them."""
 
 
 # --------------------------------------------------------------------------------------------------
@@ -141,7 +155,9 @@ _STALE = 24 * 3600  # seconds after which a part left by a killed process is swe
 
 
 def load(directory=None, verbose=True):
-    """Fashion-MNIST, found or fetched, verified and split.
+    """Fashion-MNIST, found or fetched, verified and split; the drawn wardrobe where that cannot be.
+
+    ``COURSE_DATA=wardrobe`` chooses the drawings on purpose, ``COURSE_DATA=fashion-mnist`` refuses them.
 
     Args:
         directory: folder with the four files; it then is the only place looked at. None: the search
@@ -149,15 +165,19 @@ def load(directory=None, verbose=True):
         verbose: print one line that says what was found where, and show the progress of a download.
 
     Returns:
-        Dataset with 55,000 training, 5,000 validation and 10,000 test images. The split is fixed.
+        Dataset with 55,000 training, 5,000 validation and 10,000 test images. The split is fixed. Its
+        ``name`` says which data these are.
 
     Raises:
-        DataError: a file is missing, damaged or foreign, or no mirror could be reached.
+        DataError: a file is damaged or foreign, a folder cannot be written, or, with
+            ``COURSE_DATA=fashion-mnist``, no mirror could be reached.
     """
-    place = find(directory, verbose=verbose)
+    place = None
+    if directory is not None or course.data_choice() != wardrobe.SLUG:
+        place = _found_or_fetched(directory, verbose)
+    course.use_stand_in(place is None)
     if place is None:
-        target = fetch(course.DATA / SLUG, verbose=verbose)
-        place = Place(target, f"{_HOME} (downloaded now)")
+        return wardrobe.load(verbose)
     images, labels, test_images, test_labels = (_read(place.directory / file.name, file) for file in FILES)
     train, validation = train_test_split(
         np.arange(len(labels)), test_size=VALIDATION_SIZE, stratify=labels, random_state=SPLIT_SEED
@@ -174,6 +194,22 @@ def load(directory=None, verbose=True):
     if verbose:
         print(dataset)
     return dataset
+
+
+def _found_or_fetched(directory, verbose):
+    """The Place of the four files, None where they are nowhere and the stand-in is allowed."""
+    place = find(directory, verbose=verbose)
+    if place is not None:
+        return place
+    try:
+        _ask_mirrors(MIRRORS)
+        target = fetch(course.DATA / SLUG, verbose=verbose)
+    except UnreachableError:
+        if course.data_choice() == SLUG:
+            raise
+        print(STAND_IN)  # always: which data are in use must be visible
+        return None
+    return Place(target, f"{_HOME} (downloaded now)")
 
 
 def _split(pixels, labels):
@@ -258,6 +294,38 @@ def _is_there(directory, file):
         return False
     _read(path, file, parse=False)
     return True
+
+
+def packed_files(wear):
+    """The four files as they are stored: gzip bytes by name.
+
+    Where the drawn wardrobe stands in, its garments are packed in the same format, so that everything
+    about the format can still be tried; only the checksums differ.
+
+    Args:
+        wear: the Dataset that ``load`` gave.
+
+    Returns:
+        dict of the names in ``FILES`` to bytes.
+    """
+    if wear.slug == SLUG:
+        directory = find(verbose=False).directory
+        return {file.name: (directory / file.name).read_bytes() for file in FILES}
+    trained_on = [np.concatenate(pair) for pair in zip(_bytes_of(wear.train), _bytes_of(wear.validation), strict=True)]
+    contents = [*trained_on, *_bytes_of(wear.test)]
+    heads = [
+        struct.pack(f">{1 + array.ndim}I", file.magic, *array.shape)
+        for file, array in zip(FILES, contents, strict=True)
+    ]
+    return {
+        file.name: gzip.compress(head + array.tobytes(), compresslevel=1, mtime=0)
+        for file, head, array in zip(FILES, heads, contents, strict=True)
+    }
+
+
+def _bytes_of(split):
+    """A split's images as uint8 (n, 28, 28) and its labels as uint8 (n,)."""
+    return np.rint(split.images[..., 0] * 255).astype("uint8"), split.labels.astype("uint8")
 
 
 def verify(directory):
@@ -517,6 +585,44 @@ def fetch(target=None, mirrors=None, timeout=10.0, limit=300.0, verbose=True):
     return target
 
 
+def _ask_mirrors(mirrors, seconds=6.0):
+    """Ask all mirrors at once whether they are there; return as soon as one answers.
+
+    Without a network some systems let each request hang until its time is over. One after the other, a
+    reader would wait for minutes.
+
+    Raises:
+        UnreachableError: none answered in so many seconds.
+    """
+    answers = queue.SimpleQueue()
+
+    def ask(mirror):
+        try:
+            request = urllib.request.Request(mirror.rstrip("/") + "/" + FILES[0].name, method="HEAD")
+            urllib.request.urlopen(request, timeout=seconds).close()
+        except urllib.error.HTTPError as error:
+            error.close()  # an answer too, if not the best; `fetch` will say more
+            answers.put(None)
+        except (OSError, HTTPException, ValueError) as error:
+            answers.put(_MirrorError(f"{urlsplit(mirror).netloc or mirror}: {_reason(error)}"))
+        else:
+            answers.put(None)
+
+    for mirror in mirrors:
+        threading.Thread(target=ask, args=(mirror,), daemon=True).start()
+    deadline, failures = time.monotonic() + seconds, []
+    while len(failures) < len(mirrors):
+        try:
+            failure = answers.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            failures.append(_MirrorError(f"the others: no answer in {seconds:g} seconds"))
+            break
+        if failure is None:
+            return
+        failures.append(failure)
+    raise _nowhere(FILES[0], failures)
+
+
 class _MirrorError(Exception):
     """One mirror could not deliver one file; the next may."""
 
@@ -635,7 +741,7 @@ def _unwritable(target, error):
 
 def _nowhere(file, failures):
     reasons = "".join(f"\n  {failure}" for failure in failures) or "\n  (no mirror was given)"
-    return DataError(
+    return UnreachableError(
         f"{file.name} is not on this machine, and no mirror delivered it:{reasons}\n"
         f"Remedy: connect to the network and call data.load() again; or get the four {NAME} files by hand "
         f"(data/README.md lists them), and put them into {_HOME}/ or set FASHION_MNIST_DIR to their folder."

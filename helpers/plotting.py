@@ -151,6 +151,29 @@ def plot_classes(split, class_names, examples=10, title="", seed=1):
     return plot_rows(rows, title or "Mean image, then examples", alt=alt)
 
 
+def plot_class_sheets(splits, class_names, examples=5, seed=1):
+    """Class sheets of several data sets side by side: one row a class, the first column its mean image.
+
+    Args:
+        splits: dict of label to `dataset.Split`.
+        class_names: ten names.
+        examples: images a class, drawn at random.
+        seed: of the draw.
+    """
+    alt = f"Class sheets side by side, ten rows each: the mean image, then {examples} examples; {', '.join(splits)}."
+    figure = _figure(0.9 + 0.62 * (examples + 1) * len(splits), 6.4, alt)
+    for axes, (label, split) in zip(figure.subplots(1, len(splits), sharey=True), splits.items(), strict=True):
+        generator, rows = np.random.default_rng(seed), []
+        for k in range(len(class_names)):
+            images = split.of_class(k)
+            chosen = images[generator.choice(len(images), examples, replace=False)]
+            rows += [images.mean(axis=0, keepdims=True), chosen]
+        _garment(axes, tile(np.concatenate(rows), examples + 1), label)
+        axes.set_yticks(14 + 28 * np.arange(len(class_names)), class_names, fontsize=9)
+        axes.tick_params(length=0)
+    return figure
+
+
 def plot_reconstruction(models, images, title="Held-out garments and their reconstructions"):
     """Images above what models make of them.
 

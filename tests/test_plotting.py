@@ -26,6 +26,7 @@ PICTURES = {
     "plot_rows": lambda t, vae, ae: plotting.plot_rows({"one": t.test.images[:3], "two\nlines": t.test.images[:2]}),
     "plot_sheet": lambda t, vae, ae: plotting.plot_sheet(t.test.images[:13], columns=5, title="Some"),
     "plot_classes": lambda t, vae, ae: plotting.plot_classes(t.test, NAMES, examples=4),
+    "plot_class_sheets": lambda t, vae, ae: plotting.plot_class_sheets({"A": t.test, "B": t.train}, NAMES, examples=3),
     "plot_reconstruction": lambda t, vae, ae: plotting.plot_reconstruction({"A": ae, "B": vae}, t.test.images[:4]),
     "plot_reconstruction one": lambda t, vae, ae: plotting.plot_reconstruction(vae, t.test.images[:4]),
     "plot_generation": lambda t, vae, ae: plotting.plot_generation({"A": ae, "B": vae}, n=4),
