@@ -70,12 +70,13 @@ def pytest_configure(config):
     """Decide once, before any worker or kernel starts, which data the notebooks run on."""
     if not config.option.nbval or config.option.collectonly:
         return
-    if (
-        course.data_choice() is None
-        and not hasattr(config, "workerinput")
-        and data.load(verbose=False).slug != data.SLUG
-    ):
-        os.environ["COURSE_DATA"] = wardrobe.SLUG  # workers and kernels inherit it, and need not search again
+    if course.data_choice() is None and not hasattr(config, "workerinput"):
+        try:
+            found = data.load(verbose=False)
+        except data.DataError as error:
+            raise pytest.UsageError(str(error)) from error
+        if found.slug == wardrobe.SLUG:
+            os.environ["COURSE_DATA"] = wardrobe.SLUG  # workers and kernels inherit it, and need not search again
     if course.data_choice() == wardrobe.SLUG:
         wardrobe.load(verbose=False)  # drawn here once, read from the cache afterwards
         config.option.nbval_lax = True

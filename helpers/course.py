@@ -66,13 +66,21 @@ def begin(seed=1):
     )
 
 
-_stand_in = False
+_stand_in = None
 
 
-def use_stand_in(in_use):
-    """Remember whether the drawn wardrobe stands in for Fashion-MNIST; `data.load` says so."""
+def use_stand_in(name):
+    """Remember what stands in for Fashion-MNIST: the name of a data set, or None. `data.load` says it.
+
+    From then on figures and tables carry that name, and a claim that fails does not stop the notebook.
+    """
     global _stand_in
-    _stand_in = in_use
+    _stand_in = name
+
+
+def stand_in():
+    """Name of the data set that stands in for Fashion-MNIST, or None."""
+    return _stand_in
 
 
 def claim(statement, holds):
@@ -91,7 +99,7 @@ def claim(statement, holds):
     if holds:
         print(f"Checked: {statement}")
     elif _stand_in:
-        print(f"Not so on the drawn wardrobe; the claim is about Fashion-MNIST: {statement}")
+        print(f"Not so on {_stand_in}; the claim is about Fashion-MNIST: {statement}")
     else:
         raise AssertionError(f"This run does not support the claim: {statement}")
 

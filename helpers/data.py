@@ -175,7 +175,7 @@ def load(directory=None, verbose=True):
     place = None
     if directory is not None or course.data_choice() != wardrobe.SLUG:
         place = _found_or_fetched(directory, verbose)
-    course.use_stand_in(place is None)
+    course.use_stand_in(wardrobe.NAME if place is None else None)
     if place is None:
         return wardrobe.load(verbose)
     images, labels, test_images, test_labels = (_read(place.directory / file.name, file) for file in FILES)

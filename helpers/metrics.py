@@ -13,7 +13,7 @@ from keras import ops
 from scipy.special import logsumexp, xlogy
 from sklearn.decomposition import PCA as _PCA
 
-from helpers import losses, models
+from helpers import course, losses, models
 
 ACTIVE = 0.01  # variance of z_mean from which a latent counts as active (Burda et al. 2015)
 
@@ -283,8 +283,9 @@ def scoreboard(rows, images, seed=1):
         seed: of the codes drawn for the ELBO.
 
     Returns:
-        pandas DataFrame, one row a model: latent_dim, parameters, mse (per pixel), and for VAEs the
-        negative_elbo with its parts reconstruction and kl, nats per image.
+        pandas DataFrame, one row a model: latent_dim, mse (per pixel), and for VAEs the negative_elbo
+        with its parts reconstruction and kl, nats per image. Where a data set stands in for
+        Fashion-MNIST, its name heads the labels.
     """
     table = []
     for label, model in rows.items():
@@ -294,7 +295,7 @@ def scoreboard(rows, images, seed=1):
             row |= {name: getattr(bound, name).value for name in ("negative_elbo", "reconstruction", "kl")}
         table.append(row)
     columns = ["model", "latent_dim", "mse", "negative_elbo", "reconstruction", "kl"]
-    return pd.DataFrame(table).reindex(columns=columns).set_index("model")
+    return pd.DataFrame(table).reindex(columns=columns).set_index("model").rename_axis(course.stand_in() or "model")
 
 
 def readable(table):

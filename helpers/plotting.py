@@ -17,7 +17,7 @@ from PIL import Image
 from scipy.special import xlogy
 from scipy.stats import norm
 
-from helpers import samplers
+from helpers import course, samplers
 
 GREY = "gray_r"  # dark garment on white paper reads best beside text
 COLOURS = sns.color_palette("colorblind", 10)
@@ -34,6 +34,9 @@ def show(figure, alt=None):
     from IPython.display import display
 
     text = alt or figure.alt
+    if course.stand_in():
+        figure.supxlabel(course.stand_in(), x=0.99, ha="right", fontsize=7, color="0.4")
+        text = f"{text} ({course.stand_in()})"
     display(
         {"image/png": png(figure), "text/plain": f"<Figure: {text}>"},
         metadata={"image/png": {"alt": text}},

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from helpers import checkpoints, course, data, models
+from helpers import checkpoints, course, data, models, wardrobe
 
 
 def smooth_images(n, seed):
@@ -62,10 +62,18 @@ def stored_weights_count(monkeypatch):
 
 @pytest.fixture(scope="session")
 def wear():
-    """Fashion-MNIST itself."""
-    if course.data_directory() is None and not (course.DATA / data.SLUG).exists():
+    """Fashion-MNIST itself; what no one has is not downloaded for a test."""
+    place = data.find(verbose=False)
+    if place is None:
         pytest.skip("the real data are absent: FASHION_MNIST_DIR is not set and there is no data/fashion-mnist/")
-    return data.load(verbose=False)
+    return data.load(place.directory, verbose=False)
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory):
+    """The drawn wardrobe with its whole test split and hardly any other images."""
+    sizes = {"train": 10, "validation": 10, "test": 10_000}
+    return wardrobe.load(verbose=False, sizes=sizes, directory=tmp_path_factory.mktemp("drawn"))
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,11 @@ import shutil
 import numpy as np
 import pytest
 
-from helpers import checkpoints, course, files, metrics
+from helpers import checkpoints, course, data, files, metrics, release, wardrobe
 
 HISTORY = {"loss": [0.1 + 0.2, 1e-7], "kl": [3.0, 2.5]}
 every_shipped = pytest.mark.parametrize("name", checkpoints.names())
+every_data_set = pytest.mark.parametrize("slug", [data.SLUG, wardrobe.SLUG])
 
 
 # --------------------------------------------------------------------------------------------------
@@ -230,11 +231,12 @@ def test_result_is_a_table_and_its_recipe(tmp_path):
 # What the course ships
 
 
+@every_data_set
 @every_shipped
-def test_shipped_weights_match_their_manifest(name):
+def test_shipped_weights_match_their_manifest(name, slug):
     """Files only; no data are needed."""
-    about = checkpoints.manifest(name)
-    model = checkpoints.load(name)
+    about = checkpoints.manifest(name, slug)
+    model = checkpoints.load(name, slug)
     assert about["parameters"] == model.encoder.count_params() + model.decoder.count_params()
     assert len(about["history"]["loss"]) == about["configuration"]["recipe"]["epochs"]
     for key in ("reconstruction", "val_reconstruction"):
@@ -251,10 +253,12 @@ def test_shipped_files_are_small_and_each_belongs_to_a_plan():
     assert not [path.name for path in paths if path.suffix not in (".npz", ".json")]
 
 
+@pytest.mark.parametrize("data_set", ["wear", "drawn"])
 @every_shipped
-def test_metrics_of_the_manifest_come_out_again(wear, name):
-    stored = checkpoints.manifest(name)["metrics"]
-    measured = metrics.measure(checkpoints.load(name), wear)
+def test_metrics_of_the_manifest_come_out_again(request, name, data_set):
+    wear = request.getfixturevalue(data_set)
+    stored = checkpoints.manifest(name, wear.slug)["metrics"]
+    measured = metrics.measure(checkpoints.load(name, wear.slug), wear)
     assert set(measured) == set(stored)
     for key, value in measured.items():
         nats = key not in ("mse", "mse_standard_error", "dead_units", "active_units")
@@ -350,3 +354,17 @@ def test_no_shipped_vae_is_below_the_floor_or_above_the_mean_image():
         if "negative_elbo" in numbers:
             assert 189.86 < numbers["reconstruction"] < numbers["negative_elbo"] < 385
             assert numbers["negative_elbo"] == pytest.approx(numbers["reconstruction"] + numbers["kl"], abs=1e-6)
+
+
+@every_data_set
+def test_stored_results_follow_the_settings_of_the_code(slug):
+    for name, setting in release.EXPERIMENTS.items():
+        table, recipe = checkpoints.result(name, slug)
+        assert recipe == {**setting, "recipe": checkpoints.recipe_on(slug, setting["recipe"])}
+        trained = table[table["model"] == "autoencoder"]
+        assert [{key: row[key] for key in ("latent_dim", "seed")} for _, row in trained.iterrows()] == setting["vary"]
+
+
+def test_drawings_get_a_third_of_the_epochs():
+    assert checkpoints.recipe_on("wardrobe", {"epochs": 50, "batch_size": 3}) == {"epochs": 17, "batch_size": 3}
+    assert checkpoints.recipe_on("fashion-mnist", {"epochs": 50}) == {"epochs": 50}

@@ -672,7 +672,7 @@ def drawings(tiny, monkeypatch):
     small = dataclasses.replace(data.load(tiny.elsewhere, verbose=False), name="drawings", slug="wardrobe")
     monkeypatch.setattr(wardrobe, "load", lambda verbose=True: small)
     monkeypatch.setattr(course, "data_choice", lambda: None)
-    monkeypatch.setattr(course, "_stand_in", False)
+    monkeypatch.setattr(course, "_stand_in", None)
     return small
 
 

@@ -11,7 +11,7 @@ import seaborn
 from matplotlib.figure import Figure
 
 from conftest import small_autoencoder, small_vae
-from helpers import data, metrics, plotting
+from helpers import course, data, metrics, plotting
 
 GENERATOR = np.random.default_rng(0)
 PARTS = ("negative_elbo", "reconstruction", "kl")
@@ -106,6 +106,18 @@ def test_show_gives_the_picture_and_its_alt_text_to_the_notebook(monkeypatch):
         assert bundle[0]["image/png"].startswith(b"\x89PNG")
         assert text in bundle[0]["text/plain"]
         assert options == {"metadata": {"image/png": {"alt": text}}, "raw": True}
+
+
+def test_pictures_and_tables_name_what_stands_in(monkeypatch):
+    calls = []
+    monkeypatch.setattr("IPython.display.display", lambda *bundle, **options: calls.append(bundle[0]))
+    figure = plotting.plot_history(HISTORY)
+    plotting.show(figure)
+    monkeypatch.setattr(course, "_stand_in", "drawings")
+    plotting.show(figure)
+    assert calls[1]["text/plain"] == f"<Figure: {figure.alt} (drawings)>"
+    assert calls[0]["image/png"] != calls[1]["image/png"]
+    assert metrics.scoreboard({}, np.zeros((2, 28, 28, 1))).index.name == "drawings"
 
 
 def test_given_alt_text_replaces_the_made_one(tiny):
