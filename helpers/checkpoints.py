@@ -303,7 +303,8 @@ def load_or_train(name, wear):
     """
     plan(name)
     if _folder(name, wear.slug) is None:
-        print(f"{name}: no stored weights for {wear.name}, training")
+        epochs = recipe_on(wear.slug, plan(name).recipe)["epochs"]
+        print(f"{name}: no stored weights for {wear.name}, training ({epochs} epochs)")
         model, history = train(name, wear)
         save(model, name, history, folder=RUNS / wear.slug)
         state_file(name, wear.slug).unlink()
