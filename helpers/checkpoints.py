@@ -4,8 +4,8 @@ Each model is two files in ``data/checkpoints/<data set>/``: ``<name>.npz`` with
 ``<name>.json``, its manifest: configuration, recipe, history, metrics, versions and the SHA-256 of
 the weights. No pickles: the architecture is in code, named by the configuration.
 
-Matrices are stored in half precision. They are rounded *before* the model is measured, so the
-numbers in the manifest are those of the file.
+Matrices are stored in half precision, or as eight-bit whole numbers with one scale per column. They
+are rounded *before* the model is measured, so the numbers in the manifest are those of the file.
 """
 
 import dataclasses
@@ -34,12 +34,14 @@ class Plan:
         model: name of a function in `models`.
         arguments: its arguments.
         recipe: fields of `training.Recipe`.
+        bits: 16 or 8, how each number of a matrix is stored; vectors have 32.
     """
 
     about: str
     model: str
     arguments: dict
     recipe: dict
+    bits: int = 16
 
     def build(self):
         """The model, untrained."""
@@ -56,8 +58,15 @@ def recipe_on(data, recipe):
     return {**recipe, "epochs": -(-recipe["epochs"] // 3)} if data == wardrobe.SLUG else recipe
 
 
+def bits_on(data, name):
+    """Bits a stored number has: those of the plan; 8 for models of the drawn wardrobe, a stand-in."""
+    return 8 if data == wardrobe.SLUG else plan(name).bits
+
+
 _WIDE = {"hidden": [512, 256, 128], "activation": "silu"}
 _COSINE = {"batch_size": 128, "learning_rate": 2e-3, "schedule": "cosine", "warmup_epochs": 1}
+_SLIM = {"filters": [16, 32, 64], "hidden": [128]}
+_BRIEF = {**_COSINE, "epochs": 6}  # one short recipe for models that are compared with each other
 _S2 = {"epochs": 50, "batch_size": 128, "learning_rate": 1e-3, "schedule": "constant"}
 _S0 = {"epochs": 20, "batch_size": 64, "learning_rate": 1e-3, "schedule": "constant"}
 
@@ -122,6 +131,65 @@ PLANS = {
     "dense_vae_2": Plan(
         "VAE with 2 codes, for the map", "dense_vae", {"latent_dim": 2, **_WIDE}, {**_COSINE, "epochs": 40}
     ),
+    "conv_vae_32": Plan(
+        "S3's VAE: convolutions, residual decoder, 32 codes",
+        "conv_vae",
+        {"latent_dim": 32},
+        {**_COSINE, "epochs": 36},
+        bits=8,
+    ),
+    "conv_vae_10": Plan(
+        "convolutions of half the width, 10 codes",
+        "conv_vae",
+        {"latent_dim": 10, **_SLIM},
+        {**_COSINE, "epochs": 24},
+        bits=8,
+    ),
+    "conv_vae_2": Plan(
+        "convolutions of half the width, 2 codes, for the map",
+        "conv_vae",
+        {"latent_dim": 2, **_SLIM},
+        {**_COSINE, "epochs": 18},
+        bits=8,
+    ),
+    "conv_ae_32": Plan(
+        "autoencoder of the half-width net, 32 codes",
+        "conv_autoencoder",
+        {"latent_dim": 32, **_SLIM},
+        {**_COSINE, "epochs": 15},
+        bits=8,
+    ),
+    "conv_vae_32_bernoulli": Plan(
+        "half width, Bernoulli, beta 1: one of four cells", "conv_vae", {"latent_dim": 32, **_SLIM}, _BRIEF, bits=8
+    ),
+    "conv_vae_32_gaussian": Plan(
+        "half width, squared error, beta 1: one of four cells",
+        "conv_vae",
+        {"latent_dim": 32, **_SLIM, "likelihood": "gaussian"},
+        _BRIEF,
+        bits=8,
+    ),
+    "conv_vae_32_bernoulli_sharp": Plan(
+        "half width, Bernoulli, beta 0.01: one of four cells",
+        "conv_vae",
+        {"latent_dim": 32, **_SLIM, "beta": 0.01},
+        _BRIEF,
+        bits=8,
+    ),
+    "conv_vae_32_gaussian_sharp": Plan(
+        "half width, squared error, beta 0.01: one of four cells",
+        "conv_vae",
+        {"latent_dim": 32, **_SLIM, "likelihood": "gaussian", "beta": 0.01},
+        _BRIEF,
+        bits=8,
+    ),
+    "conv_vae_32_optimal": Plan(
+        "half width, Gaussian with optimal sigma",
+        "conv_vae",
+        {"latent_dim": 32, **_SLIM, "likelihood": "optimal_gaussian"},
+        _BRIEF,
+        bits=8,
+    ),
 }
 
 
@@ -151,9 +219,10 @@ def save(model, name, history, metrics=None, folder=SHIPPED / DEFAULT):
         metrics: dict of numbers on held-out images, or None.
         folder: where to.
     """
-    round_weights(model)
+    bits = bits_on(folder.name, name)
+    round_weights(model, bits)
     path = folder / f"{name}.npz"
-    files.write_arrays(path, {key: _stored(value) for key, value in model.weight_arrays().items()})
+    files.write_arrays(path, _packed(model.weight_arrays(), bits))
     files.write_json(
         folder / f"{name}.json",
         {
@@ -174,15 +243,45 @@ def save(model, name, history, metrics=None, folder=SHIPPED / DEFAULT):
     )
 
 
-def round_weights(model):
-    """Round a model's matrices to half precision in place, as `save` stores them."""
-    for variable in model.weight_variables().values():
-        variable.assign(_stored(keras.ops.convert_to_numpy(variable)))
+def round_weights(model, bits=16):
+    """Round a model's matrices in place, as `save` stores them.
+
+    Args:
+        model: a model of the course.
+        bits: 16: half precision; 8: whole numbers from -127 to 127 times one scale per column (last axis).
+    """
+    assign(model, _unpacked(_packed(model.weight_arrays(), bits)), "the model itself")
 
 
-def _stored(array):
-    """Half precision for matrices; vectors and scalars are too small to be worth a rounding."""
-    return array.astype("float16") if array.ndim > 1 else array.astype("float32")
+SCALE = "/scale"
+
+
+def _packed(arrays, bits):
+    """Arrays as they are stored. Vectors and scalars stay float32: they are too small to be worth a rounding."""
+    packed = {}
+    for key, array in arrays.items():
+        if array.ndim < 2:
+            packed[key] = array.astype("float32")
+        elif bits == 16:
+            packed[key] = array.astype("float16")
+        else:
+            # A scale of few binary digits: times 127 it is exact, so that to pack twice changes nothing.
+            digits, exponent = np.frexp(np.abs(array).max(axis=tuple(range(array.ndim - 1))) / 127)
+            scale = np.where(digits > 0, np.ldexp(np.ceil(digits * 4096) / 4096, exponent), 1).astype("float32")
+            packed |= {key: np.rint(array / scale).astype("int8"), key + SCALE: scale}
+    return packed
+
+
+def _unpacked(packed):
+    """float32 arrays from stored ones; what is neither packed so nor a float is left for `assign` to refuse."""
+    arrays = {}
+    for key, array in packed.items():
+        scale = packed.get(key + SCALE)
+        if scale is not None and array.dtype == np.int8 and scale.shape == array.shape[-1:]:
+            array = array * scale.astype("float32")
+        if not key.endswith(SCALE):
+            arrays[key] = array.astype("float32") if array.dtype.kind == "f" else array
+    return arrays
 
 
 def _sha256(path):
@@ -239,7 +338,7 @@ def load(name, data=DEFAULT):
     if _sha256(path) != about.get("sha256"):
         raise files.DamagedFile(f"{path.name} is not the file its manifest describes (SHA-256 differs). {_REMEDY}")
     model = plan(name).build()
-    assign(model, files.read_arrays(path, _REMEDY), path.name)
+    assign(model, _unpacked(files.read_arrays(path, _REMEDY)), path.name)
     return model
 
 
@@ -262,7 +361,7 @@ def assign(model, arrays, source):
         if array.shape != tuple(variable.shape) or array.dtype.kind != "f" or not np.isfinite(array).all():
             raise files.DamagedFile(f"{source}: {key} does not fit the model (shape {array.shape}). {_REMEDY}")
     for key, variable in variables.items():
-        variable.assign(arrays[key].astype("float32"))
+        variable.assign(arrays[key])
 
 
 def train(name, wear, verbose=True):
@@ -280,7 +379,7 @@ def train(name, wear, verbose=True):
     history = training.fit(
         model, wear, state=state_file(name, wear.slug), verbose=verbose, **recipe_on(wear.slug, plan(name).recipe)
     )
-    round_weights(model)
+    round_weights(model, bits_on(wear.slug, name))
     return model, history
 
 

@@ -221,3 +221,59 @@ def _noise_to_codes(answer, codes, noise):
     if np.abs((matrix.T @ matrix - np.cov(codes.T)) / np.outer(scale, scale)).max() > 0.01:
         return "the mean is right; the matrix L must give L @ L.T = covariance (mind which side L stands on)."
     return None
+
+
+# --------------------------------------------------------------------------------------------------
+# Notebook 04
+
+
+@exercise("04.1")
+def _weights_of_a_convolution(answer):
+    matrix = 3 * 3 * 32 * 64
+    if answer == matrix + 64:
+        return None
+    if answer == matrix:
+        return "the kernels are right; each of the 64 channels also has a bias."
+    if answer in (3 * 3 * 64, 3 * 3 * 64 + 64):
+        return "each kernel looks at all 32 channels that come in."
+    if answer in (matrix * 49, (matrix + 64) * 49, matrix * 49 + 64):
+        return "the same kernels serve at each place; the size of the map does not count."
+    return "there are 64 kernels of 3 x 3 x 32 weights, and 64 biases."
+
+
+@exercise("04.2")
+def _sigma_that_fits(answer, vae, images):
+    z_mean, _ = vae.encode(images)
+    error = np.asarray(images, "float64") - vae.decode(z_mean)
+    truth = np.sqrt(np.square(error).mean())
+    if np.ndim(answer) != 0:
+        return f"one number is wanted; this has shape {np.shape(answer)}."
+    answer = float(answer)
+    if abs(answer - truth) < 0.01 * truth:
+        return None
+    if abs(answer - truth**2) < 0.01 * truth**2:
+        return "that is the variance; sigma is its square root."
+    if abs(answer - np.abs(error).mean()) < 0.01 * truth:
+        return "that is the mean absolute error; square before the mean, take the root after it."
+    if abs(answer - truth * np.sqrt(784)) < 0.01 * truth * np.sqrt(784):
+        return "the squares are summed over pixels; average over them too."
+    return "set the derivative of log(sigma) + error**2 / (2 * sigma**2), averaged over pixels and images, to zero."
+
+
+@exercise("04.3")
+def _latents_that_suffice(answer, vae, images):
+    z_mean, z_log_var = (np.asarray(part, "float64") for part in vae.encode(images))
+    kl = 0.5 * (z_mean**2 + np.exp(z_log_var) - 1 - z_log_var).mean(axis=0)
+    order = np.argsort(kl)[::-1]
+
+    def error(kept):
+        z = np.zeros_like(z_mean)
+        z[:, order[:kept]] = z_mean[:, order[:kept]]
+        return np.square(np.asarray(images, "float64") - vae.decode(z)).mean()
+
+    limit = 1.1 * error(vae.latent_dim)
+    truth = next(kept for kept in range(vae.latent_dim + 1) if error(kept) <= limit)
+    answer = int(answer)
+    if answer == truth:
+        return None
+    return f"{answer} latents are {'too few' if answer < truth else 'more than needed'}."

@@ -69,7 +69,10 @@ def run_in_batches(function, array, batch_size=1000):
     Returns:
         numpy array, or tuple of arrays, with first axis n.
     """
-    starts = range(0, max(len(array), 1), batch_size)
+    if not len(array):  # TensorFlow's convolutions fail on an empty batch: ask for one row, keep none
+        one = run_in_batches(function, np.zeros((1, *array.shape[1:]), array.dtype), batch_size)
+        return tuple(part[:0] for part in one) if isinstance(one, tuple) else one[:0]
+    starts = range(0, len(array), batch_size)
     parts = [function(array[i : i + batch_size]) for i in starts]
     if isinstance(parts[0], (list, tuple)):
         return tuple(np.concatenate([ops.convert_to_numpy(p) for p in column]) for column in zip(*parts, strict=True))
@@ -263,19 +266,21 @@ class VAE(_LatentModel):
         self.negative_elbo_tracker.update_state(reconstruction + kl)
         return ops.mean(reconstruction + self.beta * kl)
 
-    def reconstruction_loss(self, x, logits):
-        """-log p(x | z) under the model's likelihood, nats per image.
+    def reconstruction_loss(self, x, logits, likelihood=None):
+        """-log p(x | z), nats per image.
 
         Args:
             x: images, (B, 28, 28, 1).
             logits: decoder output before its sigmoid, same shape.
+            likelihood: one of `LIKELIHOODS` in place of the model's own.
 
         Returns:
             (B,).
         """
-        if self.likelihood == "bernoulli":
+        likelihood = likelihood or self.likelihood
+        if likelihood == "bernoulli":
             return losses.bernoulli_from_logits(x, logits)
-        if self.likelihood == "continuous_bernoulli":
+        if likelihood == "continuous_bernoulli":
             return losses.continuous_bernoulli(x, self._output(logits))
         return losses.gaussian(x, self._output(logits), self.sigma)
 
@@ -308,15 +313,41 @@ def _check_sizes(latent_dim, hidden):
         raise ValueError(f"hidden is {hidden!r}; expected layer sizes, whole numbers from 1, such as (512, 256).")
 
 
-class _Layers:
-    """Makes layers whose first weights depend on one seed and on nothing else."""
+def _check_conv_sizes(latent_dim, filters, hidden):
+    _check_sizes(latent_dim, hidden)
+    if len(filters) != 3 or any(not isinstance(f, (int, np.integer)) or f < 1 for f in filters):
+        raise ValueError(f"filters is {filters!r}; expected three whole numbers from 1, such as (32, 64, 128).")
 
-    def __init__(self, seed):
+
+class _Layers:
+    """Makes layers whose first weights depend on one seed and on nothing else.
+
+    Args:
+        seed: of the first weights.
+        precision: dtype policy of the layers: "float32", or "mixed_bfloat16", which computes in half
+            precision and keeps float32 weights. Latents and logits are float32 in any case.
+    """
+
+    def __init__(self, seed, precision="float32"):
         self.seeds = itertools.count(1000 * seed)
+        self.precision = precision
+
+    def _start(self):
+        return keras.initializers.GlorotUniform(seed=next(self.seeds))
 
     def dense(self, units, activation=None, name=None, **kwargs):
-        start = keras.initializers.GlorotUniform(seed=next(self.seeds))
-        return layers.Dense(units, activation=activation, kernel_initializer=start, name=name, **kwargs)
+        kwargs = {"dtype": self.precision, "kernel_initializer": self._start(), **kwargs}
+        return layers.Dense(units, activation=activation, name=name, **kwargs)
+
+    def conv(self, filters, size, name, stride=1, activation=None, layer=layers.Conv2D, **kwargs):
+        kwargs = {"dtype": self.precision, "kernel_initializer": self._start(), **kwargs}
+        return layer(filters, size, stride, padding="same", activation=activation, name=name, **kwargs)
+
+    def transposed(self, filters, size, name, stride):
+        return self.conv(filters, size, name, stride, layer=layers.Conv2DTranspose)
+
+    def activation(self, function, name):
+        return layers.Activation(function, name=name, dtype=self.precision)
 
 
 def _dense_stack(make, x, hidden, activation):
@@ -428,4 +459,161 @@ def dense_vae(
     z_log_var = make.dense(latent_dim, name="z_log_var", dtype="float32")(h)
     encoder = keras.Model(x, [z_mean, z_log_var], name="encoder")
     decoder = dense_decoder(latent_dim, hidden[::-1], activation, seed=seed + 500)
+    return VAE(encoder, decoder, likelihood, sigma, beta, seed=seed)
+
+
+def stages(part):
+    """What happens to a batch in an encoder or decoder, layer by layer.
+
+    Args:
+        part: Keras model, such as ``model.encoder``.
+
+    Returns:
+        List of dicts: layer (name), kind, shape (of what comes out, without the batch), weights, and
+        multiply_adds per image.
+    """
+    rows = []
+    for layer in part.layers:
+        shape, multiply_adds = tuple(layer.output.shape[1:]), 0
+        kernel = getattr(layer, "kernel", None)
+        if kernel is not None:
+            # A convolution works once per pixel that comes out, a transposed one per pixel that goes in.
+            side = layer.input if isinstance(layer, layers.Conv2DTranspose) else layer.output
+            multiply_adds = math.prod(kernel.shape) * math.prod(side.shape[1:-1])
+        kind = type(layer).__name__
+        rows.append(
+            {
+                "layer": layer.name,
+                "kind": kind,
+                "shape": shape,
+                "weights": layer.count_params(),
+                "multiply_adds": multiply_adds,
+            }
+        )
+    return rows
+
+
+def _conv_stack(make, x, filters, hidden, activation):
+    """28 x 28 to 14 x 14 to 7 x 7, a third convolution at that size, then dense layers."""
+    for i, (count, stride) in enumerate(zip(filters, (2, 2, 1), strict=True), start=1):
+        x = make.conv(count, 3, f"conv_{i}", stride, activation)(x)
+    return _dense_stack(make, layers.Flatten(name="features")(x), hidden, activation)
+
+
+def _residual(make, x, filters, activation, name):
+    """Add to ``x`` what a 3 x 3 convolution to half of the channels and a 1 x 1 back make of it.
+
+    Source: He, Zhang, Ren, Sun, "Identity mappings in deep residual networks" (2016).
+    """
+    h = make.activation(activation, f"{name}_in")(x)
+    h = make.conv(max(filters // 2, 1), 3, f"{name}_conv", activation=activation)(h)
+    h = make.conv(filters, 1, f"{name}_out")(h)
+    return layers.Add(name=name, dtype=make.precision)([x, h])
+
+
+def conv_decoder(latent_dim, filters=(32, 64, 128), blocks=1, activation="silu", seed=1, precision="float32"):
+    """Convolutional decoder: z (B, latent_dim) to an image (B, 28, 28, 1).
+
+    Dense to 7 x 7 x filters[2], then twice: residual blocks, activation, Conv2DTranspose to the
+    double size; a last convolution makes the logits.
+
+    Args:
+        latent_dim: size of the code.
+        filters: channels from the image inwards, as for the encoder.
+        blocks: residual blocks at each of the sizes 7 x 7 and 14 x 14.
+        activation: of the hidden layers.
+        seed: of the first weights.
+        precision: "float32" or "mixed_bfloat16".
+    """
+    _check_conv_sizes(latent_dim, filters, ())
+    make = _Layers(seed, precision)
+    z = keras.Input((latent_dim,), name="z")
+    x = make.dense(7 * 7 * filters[2], name="features")(z)
+    x = layers.Reshape((7, 7, filters[2]), name="maps")(x)
+    for count, wider, size in ((filters[2], filters[1], 14), (filters[1], filters[0], 28)):
+        for i in range(1, blocks + 1):
+            x = _residual(make, x, count, activation, f"residual_{size // 2}_{i}")
+        x = make.activation(activation, f"active_{size // 2}")(x)
+        # A kernel of 4 at stride 2 covers each pixel equally often; 3 would leave a checkerboard.
+        x = make.transposed(wider, 4, f"up_{size}", 2)(x)
+    x = make.activation(activation, "active_28")(x)
+    x = make.conv(1, 3, "logits", dtype="float32")(x)
+    x_hat = layers.Activation("sigmoid", name="x_hat", dtype="float32")(x)
+    return keras.Model(z, x_hat, name="decoder")
+
+
+def conv_autoencoder(
+    latent_dim=32,
+    filters=(32, 64, 128),
+    hidden=(256,),
+    blocks=1,
+    activation="silu",
+    reconstruction="squared_error",
+    seed=1,
+    precision="float32",
+):
+    """Autoencoder of convolutions; encoder and decoder are those of `conv_vae`.
+
+    Args:
+        latent_dim: size of the code z.
+        filters: channels of the three convolutions; the first two halve the image's sides.
+        hidden: sizes of the encoder's dense layers between them and the code.
+        blocks: residual blocks of the decoder at 7 x 7 and at 14 x 14.
+        activation: of the hidden layers.
+        reconstruction: "squared_error" or "bernoulli".
+        seed: of the first weights.
+        precision: "float32" or "mixed_bfloat16" (see `conv_vae`).
+
+    Returns:
+        `Autoencoder`.
+    """
+    _check_conv_sizes(latent_dim, filters, hidden)
+    make = _Layers(seed, precision)
+    x = keras.Input(IMAGE_SHAPE, name="x")
+    h = _conv_stack(make, x, filters, hidden, activation)
+    z = make.dense(latent_dim, name="z", dtype="float32")(h)
+    decoder = conv_decoder(latent_dim, filters, blocks, activation, seed + 500, precision)
+    return Autoencoder(keras.Model(x, z, name="encoder"), decoder, reconstruction)
+
+
+def conv_vae(
+    latent_dim=32,
+    filters=(32, 64, 128),
+    hidden=(256,),
+    blocks=1,
+    activation="silu",
+    likelihood="bernoulli",
+    sigma=SIGMA_OF_SQUARED_ERROR,
+    beta=1.0,
+    seed=1,
+    precision="float32",
+):
+    """VAE of convolutions with a residual decoder.
+
+    With the default sizes: 2.2 million weights; 27 million multiply-adds an image, 6 of them in the encoder.
+
+    Args:
+        latent_dim: size of the code z.
+        filters: channels of the three convolutions; the first two halve the image's sides.
+        hidden: sizes of the encoder's dense layers between them and the code.
+        blocks: residual blocks of the decoder at 7 x 7 and at 14 x 14.
+        activation: of the hidden layers.
+        likelihood: one of `LIKELIHOODS`.
+        sigma: of the fixed Gaussian, pixel units.
+        beta: weight of the KL.
+        seed: of the first weights and of the noise.
+        precision: "float32", or "mixed_bfloat16": faster where the processor computes in bfloat16,
+            many times slower where it does not. Latents, logits and losses stay float32.
+
+    Returns:
+        `VAE`.
+    """
+    _check_conv_sizes(latent_dim, filters, hidden)
+    make = _Layers(seed, precision)
+    x = keras.Input(IMAGE_SHAPE, name="x")
+    h = _conv_stack(make, x, filters, hidden, activation)
+    z_mean = make.dense(latent_dim, name="z_mean", dtype="float32")(h)
+    z_log_var = make.dense(latent_dim, name="z_log_var", dtype="float32")(h)
+    encoder = keras.Model(x, [z_mean, z_log_var], name="encoder")
+    decoder = conv_decoder(latent_dim, filters, blocks, activation, seed + 500, precision)
     return VAE(encoder, decoder, likelihood, sigma, beta, seed=seed)

@@ -956,3 +956,118 @@ def plot_memory(pca, images, latent_dims=(2, 8, 32, 64)):
         for row, picture in enumerate(pictures):
             _garment(figure.add_subplot(grid[row, column]), picture, label if row == 0 else None)
     return figure
+
+
+def plot_responses(image, responses, title="A garment, and what a 3 x 3 kernel answers at each pixel"):
+    """A garment beside maps of numbers that may be negative.
+
+    Args:
+        image: (28, 28, 1).
+        responses: dict of label to map, (h, w).
+        title: above the figure.
+    """
+    figure = _figure(2.1 * (1 + len(responses)), 2.5, f"A garment, and its maps of answers to: {', '.join(responses)}.")
+    first, *others = figure.subplots(1, 1 + len(responses))
+    _garment(first, image, "garment")
+    for axes, (label, response) in zip(others, responses.items(), strict=True):
+        reach = np.abs(response).max()
+        _garment(axes, response, label)
+        axes.images[0].set(cmap="RdBu", clim=(-reach, reach))
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def plot_counts(counts, title=""):
+    """Squares of whole numbers, each written into its cell.
+
+    Args:
+        counts: dict of label to array (h, w).
+        title: above the figure.
+    """
+    figure = _figure(3.0 * len(counts), 3.3, f"Squares of whole numbers: {', '.join(counts)}.")
+    highest = max(np.max(values) for values in counts.values())
+    for axes, (label, values) in zip(figure.subplots(1, len(counts), squeeze=False)[0], counts.items(), strict=True):
+        sns.heatmap(values, annot=True, fmt=".0f", cmap="Blues", vmin=0, vmax=highest, cbar=False, square=True, ax=axes)
+        axes.set(xticks=[], yticks=[])
+        axes.set_title(label, fontsize=9)
+    if title:
+        figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def plot_feature_maps(encoder, image, channels=8):
+    """What the convolutions of an encoder make of one garment: some channels of each.
+
+    Args:
+        encoder: Keras model with layers "conv_1", "conv_2", ...
+        image: (28, 28, 1).
+        channels: maps to show of each layer, the ones that vary most.
+    """
+    names = [layer.name for layer in encoder.layers if layer.name.startswith("conv_")]
+    figure = _figure(
+        1.3 + 0.8 * channels, 0.85 * len(names) + 0.4, f"{channels} feature maps of each: {', '.join(names)}."
+    )
+    grid = figure.subplots(len(names), channels)
+    x = image[None]
+    for row, name in zip(grid, names, strict=True):
+        x = encoder.get_layer(name)(x)
+        maps = np.asarray(x)[0]
+        for axes, channel in zip(row, np.argsort(maps.std(axis=(0, 1)))[::-1], strict=False):
+            _garment(axes, maps[..., channel], vmin=maps.min(), vmax=maps.max())
+        row[0].set_ylabel("{}\n{} x {} x {}".format(name, *maps.shape), rotation=0, ha="right", va="center", fontsize=9)
+    figure.suptitle(f"One garment inside the encoder, {channels} channels of each convolution", fontsize=11)
+    return figure
+
+
+def plot_uncertainty(images, mean, spread, title="Where the VAE is unsure"):
+    """Garments, the mean of their decoded draws, and the spread of each pixel over the draws.
+
+    Args:
+        images: (n, 28, 28, 1).
+        mean, spread: as `metrics.reconstruction_spread` returns them, same shape.
+        title: above the figure.
+    """
+    n = len(images)
+    figure = _figure(
+        1.9 + 0.85 * n, 3.1, f"{n} garments, below each the mean of decoded draws and a map of their spread by pixel."
+    )
+    rows = {"garment": images, "mean of the draws": mean, "spread": spread}
+    grid = figure.subplots(3, 1)
+    for axes, (label, row) in zip(grid, rows.items(), strict=True):
+        _garment(axes, tile(row, n))
+        axes.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
+    picture = grid[2].images[0]
+    picture.set(cmap=sns.color_palette("rocket_r", as_cmap=True), clim=(0, spread.max()))
+    figure.colorbar(picture, ax=grid[2], label="grey levels", fraction=0.04)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def plot_rate_distortion(table, title="Rate and distortion, judged at beta = 1"):
+    """Models as points: nats of code against nats of error; along a dashed line the negative ELBO is the same.
+
+    Source: Alemi et al., "Fixing a broken ELBO" (2018).
+
+    Args:
+        table: pandas DataFrame with columns model, kl and reconstruction, nats per image. Rows of
+            the same model share a colour and one entry in the legend.
+        title: above the figure.
+    """
+    figure = _figure(6.6, 4.2, f"Scatter of reconstruction against KL for {', '.join(table.model.unique())}.")
+    axes = figure.subplots()
+    palette = sns.color_palette("colorblind", table.model.nunique())
+    sns.scatterplot(
+        table, x="kl", y="reconstruction", hue="model", style="model", palette=palette, s=70, ax=axes, zorder=3
+    )
+    low, high = axes.get_ylim()
+    right = 1.05 * max(table.kl.max(), 1)
+    totals = MaxNLocator(7).tick_values(low, high + right)
+    for total in totals:
+        axes.axline((0, total), slope=-1, color="0.75", linewidth=0.8, linestyle="--", zorder=1)
+        if low < total < high:
+            axes.text(0, total, f"{total:.0f}", color="0.45", fontsize=8, va="bottom", ha="left")
+    axes.set(xlim=(-0.02 * right, right), ylim=(low, high), title=title)
+    axes.set(xlabel="rate: KL, nats per image", ylabel="distortion: reconstruction, nats per image")
+    axes.legend(title="", fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    sns.despine(ax=axes)
+    return figure

@@ -114,18 +114,17 @@ def results_table(slug=checkpoints.DEFAULT):
     for name in checkpoints.names():
         about = checkpoints.manifest(name, slug)
         numbers = about["metrics"]
-        rows.append(
-            {
-                "model": f"`{name}`",
-                "what": about["about"],
-                "weights": f"{about['parameters']:,}",
-                "test MSE": f"{numbers['mse']:.5f}",
-                "negative ELBO": f"{numbers['negative_elbo']:.2f}" if "negative_elbo" in numbers else "",
-                "= reconstruction": f"{numbers['reconstruction']:.2f}" if "kl" in numbers else "",
-                "+ KL": f"{numbers['kl']:.2f}" if "kl" in numbers else "",
-                "code units in use": _in_use(about),
-            }
-        )
+        row = {
+            "model": f"`{name}`",
+            "what": about["about"],
+            "weights": f"{about['parameters']:,}",
+            "test MSE": f"{numbers['mse']:.5f}",
+        }
+        row |= dict.fromkeys(("negative ELBO", "= reconstruction", "+ KL"), "")
+        if "kl" in numbers:
+            bound, kl = numbers.get("bernoulli_negative_elbo", numbers["negative_elbo"]), numbers["kl"]
+            row |= {"negative ELBO": f"{bound:.2f}", "= reconstruction": f"{bound - kl:.2f}", "+ KL": f"{kl:.2f}"}
+        rows.append(row | {"code units in use": _in_use(about)})
     return pd.DataFrame(rows)
 
 

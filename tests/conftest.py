@@ -35,6 +35,11 @@ def small_vae(likelihood="bernoulli", **changes):
     return models.dense_vae(**{"latent_dim": 2, "hidden": (16,), "likelihood": likelihood, **changes})
 
 
+def small_conv_vae(**changes):
+    """A convolutional VAE of 2 latents with few channels."""
+    return models.conv_vae(**{"latent_dim": 2, "filters": (4, 6, 8), "hidden": (16,), **changes})
+
+
 def small_autoencoder(**changes):
     """An autoencoder of 2 codes that trains in a second or two."""
     return models.dense_autoencoder(**{"latent_dim": 2, "hidden": (16,), **changes})
@@ -84,7 +89,7 @@ def tiny():
 
 @pytest.fixture
 def shelf(tmp_path, monkeypatch):
-    """Two toy plans, and empty folders in the place of the shipped weights and of the reader's own.
+    """Toy plans, and empty folders in the place of the shipped weights and of the reader's own.
 
     Returns:
         The folder of what is shipped for the data set of the course.
@@ -93,6 +98,13 @@ def shelf(tmp_path, monkeypatch):
     plans = {
         "toy_ae": checkpoints.Plan("a toy autoencoder", "dense_autoencoder", sizes, recipe),
         "toy_vae": checkpoints.Plan("a toy VAE", "dense_vae", sizes, recipe),
+        "toy_conv_vae": checkpoints.Plan(
+            "a toy with convolutions",
+            "conv_vae",
+            {"latent_dim": 2, "filters": [2, 3, 4], "hidden": [5]},
+            recipe,
+            bits=8,
+        ),
     }
     monkeypatch.setattr(checkpoints, "PLANS", plans)
     monkeypatch.setattr(checkpoints, "SHIPPED", tmp_path / "shipped")

@@ -30,7 +30,7 @@ def save(name, folder, numbers=None):
     return model
 
 
-@pytest.mark.parametrize("name", ["toy_ae", "toy_vae"])
+@pytest.mark.parametrize("name", ["toy_ae", "toy_vae", "toy_conv_vae"])
 def test_loaded_weights_are_those_of_the_saved_model_bit_for_bit(shelf, name):
     saved = save(name, shelf).weight_arrays()
     loaded = checkpoints.load(name).weight_arrays()
@@ -51,6 +51,34 @@ def test_rounding_changes_matrices_a_little_and_vectors_not_at_all(shelf):
         np.testing.assert_array_equal(array, once[key])
         np.testing.assert_allclose(array, before[key], rtol=1e-3, atol=1e-6)
         assert np.array_equal(array, before[key]) == (array.ndim < 2)
+
+
+@pytest.mark.parametrize("bits, most", [(16, 5e-4), (8, 1 / 254 + 1e-5)])
+def test_packed_weights_are_near_their_numbers_and_packing_twice_changes_nothing(bits, most):
+    generator = np.random.default_rng(1)
+    arrays = {
+        "kernel": generator.normal(0, [1e-3, 1, 50], (3, 3, 4, 3)).astype("float32"),
+        "silent": np.zeros((4, 2), "float32"),
+        "bias": generator.normal(size=5).astype("float32"),
+        "sigma": np.float32(0.123456789),
+    }
+    packed = checkpoints._packed({key: np.asarray(array) for key, array in arrays.items()}, bits)
+    once = checkpoints._unpacked(packed)
+    assert {key: array.dtype for key, array in once.items()} == dict.fromkeys(arrays, np.dtype("float32"))
+    for key in ("bias", "sigma", "silent"):
+        np.testing.assert_array_equal(once[key], arrays[key])
+    error = np.abs(once["kernel"] - arrays["kernel"]).max(axis=(0, 1, 2))
+    assert (error <= most * np.abs(arrays["kernel"]).max(axis=(0, 1, 2))).all()
+    assert packed["kernel"].dtype.itemsize * 8 == bits
+    again = checkpoints._packed(once, bits)
+    for key, array in packed.items():
+        np.testing.assert_array_equal(array, again[key])
+
+
+def test_models_of_the_stand_in_take_eight_bits():
+    assert checkpoints.bits_on(wardrobe.SLUG, "dense_vae_10") == 8
+    assert checkpoints.bits_on(data.SLUG, "dense_vae_10") == 16
+    assert checkpoints.bits_on(data.SLUG, "conv_vae_32") == 8
 
 
 def test_manifest_tells_the_whole_story(shelf):

@@ -10,6 +10,7 @@ from helpers import exercises, metrics
 PLAIN = {
     "01.1": (784 * np.log(2), {784: "bits", np.log(2): "one pixel", 1.0: "same"}),
     "02.1": (223_586, {222_176: "bias", 111_410: "encoder alone", 7: "eight layers"}),
+    "04.1": (18_496, {18_432: "bias", 576: "32 channels", 903_168: "does not count", 3: "64 kernels"}),
     "03.1": (0.818147, {0.596574: "variance", 0.818147 / np.log(2): "bits", -1: "closed form"}),
 }
 
@@ -135,3 +136,35 @@ def test_latent_of_brightness():
     assert exercises.check("03.3", right, vae, ranges) is True
     assert exercises.check("03.3", 1 - right, vae, ranges) is False
     assert exercises.check("03.3", 2, vae, ranges) is False
+
+
+def test_sigma_that_fits(tiny, capsys):
+    vae, x = small_vae(), tiny.test.images[:20]
+    error = x.astype("float64") - vae.reconstruct(x)
+    sigma = np.sqrt(np.square(error).mean())
+    assert exercises.check("04.2", sigma, vae, x) is True
+    slips = {"variance": sigma**2, "mean absolute": np.abs(error).mean(), "average over them": 28 * sigma}
+    slips |= {"has shape": np.ones(20), "derivative": 7.0}
+    for word, answer in slips.items():
+        capsys.readouterr()
+        assert exercises.check("04.2", answer, vae, x) is False
+        assert word in capsys.readouterr().out
+
+
+def test_latents_that_suffice(tiny):
+    class OneLatentCounts:
+        """Three latents; the second alone says the picture, and has the largest KL."""
+
+        latent_dim = 3
+
+        def encode(self, images):
+            ink = np.asarray(images).mean(axis=(1, 2, 3))
+            ink = ink - ink.mean()
+            return np.stack([0 * ink, 20 * ink, 0.1 * ink], axis=1), np.zeros((len(ink), 3))
+
+        def decode(self, z):
+            return np.broadcast_to(0.5 + z[:, 1, None, None, None] / 20, (len(z), 28, 28, 1))
+
+    images = tiny.test.images[:20] * np.linspace(0.1, 1, 20, dtype="float32")[:, None, None, None]
+    flat = images.mean(axis=(1, 2, 3), keepdims=True) * np.ones_like(images)
+    assert [exercises.check("04.3", k, OneLatentCounts(), flat) for k in (1, 0, 2)] == [True, False, False]

@@ -282,3 +282,52 @@ def test_manifest_numbers_are_those_of_the_test_images(tiny):
     assert numbers["mse"] == metrics.mse(images, vae.reconstruct(images)).value
     assert numbers["active_units"] == metrics.active_units(vae, images)
     assert set(metrics.measure(plain, tiny)) == {"mse", "mse_standard_error", "dead_units"}
+
+
+# --------------------------------------------------------------------------------------------------
+# Coins, sharpness, spread
+
+
+def test_binarised_pixels_are_coins_with_the_grey_value_as_chance():
+    x = np.tile(np.linspace(0, 1, 784, dtype="float32").reshape(1, 28, 28, 1), (4000, 1, 1, 1))
+    coins = metrics.binarise(x, seed=5)
+    assert coins.dtype == np.float32 and set(np.unique(coins)) == {0, 1}
+    assert np.abs(coins.mean(axis=0) - x[0]).max() < 5 * 0.5 / np.sqrt(4000)
+    np.testing.assert_array_equal(coins, metrics.binarise(x, seed=5))
+    assert not np.array_equal(coins, metrics.binarise(x, seed=6))
+    assert (coins[:, 0, 0] == 0).all() and (coins[:, -1, -1] == 1).all(), "black stays black, white white"
+
+
+def test_sharpness_of_known_pictures():
+    ramp = np.broadcast_to(np.arange(28)[:, None] / 28, (28, 28))  # down by 1/28 a pixel, level to the right
+    board = np.indices((28, 28)).sum(axis=0) % 2
+    images = np.stack([ramp, board, np.full((28, 28), 0.3)]).astype("float32")[..., None]
+    found = [metrics.sharpness(images[i : i + 1].repeat(2, axis=0)).value for i in range(3)]
+    assert found == pytest.approx([1 / 56, 1, 0], abs=1e-6)
+
+
+def test_spread_is_that_of_the_decoded_draws(tiny):
+    vae = small_vae()
+    vae.encoder.get_layer("z_log_var").kernel.assign(np.zeros((16, 2)))
+    x, kinds = tiny.test.images[:3], {}
+    for z_log_var in (-60.0, -2.0):
+        vae.encoder.get_layer("z_log_var").bias.assign(np.full(2, z_log_var))
+        kinds[z_log_var] = metrics.reconstruction_spread(vae, x, draws=300)
+    mean, spread = kinds[-60.0]
+    np.testing.assert_allclose(mean, vae.reconstruct(x), atol=1e-5)
+    assert spread.shape == x.shape and spread.max() < 1e-5
+    # by hand, for a pixel: the decoder at the two clouds' own draws
+    z_mean, _ = vae.encode(x)
+    draws = z_mean[1] + np.exp(-1.0) * np.random.default_rng(9).standard_normal((20_000, 2))
+    by_hand = vae.decode(draws).std(axis=0)
+    np.testing.assert_allclose(kinds[-2.0][1][1], by_hand, rtol=0.25, atol=1e-4)
+
+
+def test_judged_by_another_likelihood(tiny):
+    vae, x = small_vae("gaussian"), tiny.test.images[:50]
+    own, judged = metrics.elbo(vae, x), metrics.elbo(vae, x, likelihood="bernoulli")
+    twin = small_vae("bernoulli")  # same seed, same weights
+    assert judged == metrics.elbo(twin, x)
+    assert own.kl == judged.kl and own.reconstruction.value != judged.reconstruction.value
+    assert metrics.measure(vae, tiny)["bernoulli_negative_elbo"] == metrics.measure(twin, tiny)["negative_elbo"]
+    assert "bernoulli_negative_elbo" not in metrics.measure(twin, tiny)

@@ -5,10 +5,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from conftest import small_autoencoder, small_vae, smooth_images
+from conftest import small_autoencoder, small_conv_vae, small_vae, smooth_images
 from helpers import losses, models
 
-MODELS = {"autoencoder": small_autoencoder, "linear": lambda: models.linear_autoencoder(2), "vae": small_vae}
+MODELS = {
+    "autoencoder": small_autoencoder,
+    "linear": lambda: models.linear_autoencoder(2),
+    "vae": small_vae,
+    "conv_autoencoder": lambda: models.conv_autoencoder(2, filters=(4, 6, 8), hidden=(16,)),
+    "conv_vae": small_conv_vae,
+}
 every_model = pytest.mark.parametrize("build", MODELS.values(), ids=MODELS.keys())
 
 
@@ -303,3 +309,83 @@ def test_loss_uses_the_decoders_own_output():
     np.testing.assert_allclose(
         vae.reconstruction_loss(x, vae.logits(z)), losses.gaussian(x, vae.decode(z), 0.3), rtol=1e-5
     )
+
+
+# --------------------------------------------------------------------------------------------------
+# Convolutions
+
+
+def test_conv_vae_has_the_stages_of_s3_and_the_cost_its_docstring_states():
+    vae = models.conv_vae()
+    encoder, decoder = models.stages(vae.encoder), models.stages(vae.decoder)
+    shapes = {row["layer"]: row["shape"] for row in encoder + decoder}
+    assert [shapes[f"conv_{i}"] for i in (1, 2, 3)] == [(14, 14, 32), (7, 7, 64), (7, 7, 128)]
+    assert (shapes["hidden_1"], shapes["maps"]) == ((256,), (7, 7, 128))
+    assert (shapes["up_14"], shapes["up_28"], shapes["x_hat"]) == ((14, 14, 64), (28, 28, 32), (28, 28, 1))
+    work = {name: sum(row["multiply_adds"] for row in rows) / 1e6 for name, rows in (("e", encoder), ("d", decoder))}
+    assert (round(work["e"]), round(work["e"] + work["d"])) == (6, 27)
+    assert "27 million multiply-adds an image, 6 of them in the encoder" in models.conv_vae.__doc__
+    weights = sum(row["weights"] for row in encoder + decoder)
+    assert weights == vae.encoder.count_params() + vae.decoder.count_params() == pytest.approx(2.2e6, rel=0.01)
+
+
+def test_multiply_adds_are_those_of_a_convolution_done_by_hand():
+    rows = {row["layer"]: row["multiply_adds"] for row in models.stages(small_conv_vae().encoder)}
+    rows |= {row["layer"]: row["multiply_adds"] for row in models.stages(small_conv_vae().decoder)}
+    assert rows["conv_2"] == 7 * 7 * 3 * 3 * 4 * 6  # each of 49 places, 9 x 4 numbers in, 6 out
+    assert rows["up_28"] == 14 * 14 * 4 * 4 * 6 * 4  # each of 196 pixels stamps 16 x 4 numbers from 6
+    assert rows["z_mean"] == 16 * 2 and rows["x_hat"] == 0
+
+
+def test_no_pixel_is_stamped_more_often_than_its_neighbour():
+    """A kernel that the stride does not divide would leave a checkerboard."""
+    for layer in models.conv_vae().decoder.layers:
+        if isinstance(layer, keras.layers.Conv2DTranspose):
+            assert [k % s for k, s in zip(layer.kernel_size, layer.strides, strict=True)] == [0, 0]
+
+
+def test_residual_block_adds_to_what_passes_through():
+    decoder = small_conv_vae().decoder
+    for name in ("residual_7_1_out", "residual_14_1_out"):
+        for weight in decoder.get_layer(name).weights:
+            weight.assign(keras.ops.zeros_like(weight))
+    block = keras.Model(decoder.input, [decoder.get_layer("maps").output, decoder.get_layer("residual_7_1").output])
+    before, after = block(np.ones((1, 2), "float32"))
+    np.testing.assert_array_equal(before, after)
+
+
+def test_a_conv_net_without_blocks_has_none():
+    names = [layer.name for layer in small_conv_vae(blocks=0).decoder.layers]
+    assert not [name for name in names if name.startswith("residual")]
+    assert len([layer.name for layer in small_conv_vae(blocks=2).decoder.layers if "_2_conv" in layer.name]) == 2
+
+
+@pytest.mark.parametrize("build", [models.conv_vae, models.conv_autoencoder])
+def test_first_weights_of_conv_nets_depend_on_the_seed_alone(build):
+    sizes = {"filters": (4, 6, 8), "hidden": (16,)}
+    one, same, other = (build(2, seed=seed, **sizes).weight_arrays() for seed in (1, 1, 2))
+    for key, array in one.items():
+        np.testing.assert_array_equal(array, same[key])
+        assert array.ndim < 2 or not np.array_equal(array, other[key]), key
+
+
+@pytest.mark.parametrize("build", [models.conv_vae, models.conv_autoencoder])
+def test_mixed_precision_keeps_weights_latents_and_pixels_in_float32(build, x):
+    sizes = {"filters": (4, 6, 8), "hidden": (16,)}
+    whole, mixed = build(2, **sizes), build(2, **sizes, precision="mixed_bfloat16")
+    computed = {layer.name: layer.compute_dtype for layer in (*mixed.encoder.layers, *mixed.decoder.layers)}
+    assert {computed[name] for name in ("conv_1", "hidden_1", "features", "up_28", "residual_7_1")} == {"bfloat16"}
+    ends = ("z_mean", "z_log_var", "logits") if mixed.is_variational else ("z", "logits")
+    assert {computed[name] for name in ends} == {"float32"}
+    assert {weight.dtype for weight in mixed.weights if "float" in weight.dtype} == {"float32"}
+    assert mixed.code(x).dtype == mixed.reconstruct(x).dtype == np.float32
+    gap = np.abs(mixed.reconstruct(x) - whole.reconstruct(x)).max()
+    assert 0 < gap < 0.05
+
+
+@pytest.mark.parametrize("wrong", [{"filters": (8, 16)}, {"filters": (8, 16, 0)}, {"hidden": (0,)}, {"latent_dim": 0}])
+def test_wrong_conv_sizes_are_named(wrong):
+    ((word, value),) = wrong.items()
+    for build in (models.conv_vae, models.conv_autoencoder):
+        with pytest.raises(ValueError, match=f"{word} is"):
+            build(**wrong)

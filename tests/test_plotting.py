@@ -10,7 +10,7 @@ import pytest
 import seaborn
 from matplotlib.figure import Figure
 
-from conftest import small_autoencoder, small_vae
+from conftest import small_autoencoder, small_conv_vae, small_vae
 from helpers import course, data, metrics, plotting
 
 GENERATOR = np.random.default_rng(0)
@@ -62,6 +62,15 @@ PICTURES = {
     "plot_number_line": lambda t, vae, ae: plotting.plot_number_line({"a": 1.0, "b": 2.0, "c": 4.0}, "a", "c"),
     "plot_components": lambda t, vae, ae: plotting.plot_components(np.zeros(784), GENERATOR.normal(size=(3, 784))),
     "plot_two_descents": lambda t, vae, ae: plotting.plot_two_descents({"a": [3.0, 2.0], "b": [3e7, -2e7]}),
+    "plot_responses": lambda t, vae, ae: plotting.plot_responses(
+        t.test.images[0], {"a": GENERATOR.normal(size=(9, 9))}
+    ),
+    "plot_counts": lambda t, vae, ae: plotting.plot_counts({"a": np.eye(3), "b": np.ones((3, 3))}, "Numbers"),
+    "plot_feature_maps": lambda t, vae, ae: plotting.plot_feature_maps(small_conv_vae().encoder, t.test.images[0], 3),
+    "plot_uncertainty": lambda t, vae, ae: plotting.plot_uncertainty(*[t.test.images[:3]] * 3),
+    "plot_rate_distortion": lambda t, vae, ae: plotting.plot_rate_distortion(
+        pd.DataFrame({"model": ["a", "a", "b"], "kl": [0.0, 10, 15], "reconstruction": [300.0, 240, 230]})
+    ),
     "plot_memory": lambda t, vae, ae: plotting.plot_memory(metrics.PCA(t.train.images, 4), t.test.images[:2], (2, 4)),
 }
 

@@ -29,13 +29,16 @@ def test_missing_mark_is_said(mark):
 def test_table_has_a_row_a_model_with_the_numbers_of_its_manifest(shelf):
     numbers = {"mse": 0.012345, "mse_standard_error": 0.1}
     bound = {"negative_elbo": 236.746, "reconstruction": 224.5, "kl": 12.246, "active_units": 1}
-    for name, measured in (("toy_ae", numbers | {"dead_units": 2}), ("toy_vae", numbers | bound)):
+    judged = bound | {"negative_elbo": -700.0, "reconstruction": -712.25, "bernoulli_negative_elbo": 250.0}
+    toys = {"toy_ae": numbers | {"dead_units": 2}, "toy_vae": numbers | bound, "toy_conv_vae": numbers | judged}
+    for name, measured in toys.items():
         checkpoints.save(checkpoints.plan(name).build(), name, {}, measured, shelf)
     lines = release.results_markdown().splitlines()
-    assert [line.count("|") for line in lines] == [9] * 4
+    assert [line.count("|") for line in lines] == [9] * 5
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
     assert cells[2] == ["`toy_ae`", "a toy autoencoder", "25,970", "0.01235", "", "", "", "0 of 2"]
     assert cells[3][3:] == ["0.01235", "236.75", "224.50", "12.25", "1 of 2"]
+    assert cells[4][3:] == ["0.01235", "250.00", "237.75", "12.25", "1 of 2"], "one likelihood for all"
 
 
 def test_readme_shows_the_shipped_numbers():
