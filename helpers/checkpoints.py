@@ -55,7 +55,9 @@ class Plan:
 
 def recipe_on(data, recipe):
     """A recipe as used on a data set: the drawn wardrobe, a stand-in, gets a third of the epochs."""
-    return {**recipe, "epochs": -(-recipe["epochs"] // 3)} if data == wardrobe.SLUG else recipe
+    if data != wardrobe.SLUG:
+        return recipe
+    return {key: -(-value // 3) if key in ("epochs", "kl_warmup_epochs") else value for key, value in recipe.items()}
 
 
 def bits_on(data, name):

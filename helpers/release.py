@@ -7,27 +7,59 @@ import time
 import numpy as np
 import pandas as pd
 
-from helpers import checkpoints, course, data, files, metrics, models, plotting, samplers, training
+from helpers import checkpoints, course, data, files, metrics, plotting, samplers, sweeps, training
 
 README = course.ROOT / "README.md"
 IMAGES = course.ROOT / "images"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
 _COSINE = {"batch_size": 128, "learning_rate": 2e-3, "schedule": "cosine", "warmup_epochs": 1}
+_BRIEF_CONV = checkpoints.plan("conv_vae_32_bernoulli")
+_LIKELIHOODS = {"squared error": "gaussian", "Bernoulli": "bernoulli"}
+_SEEDS = [1, 2, 3]
 
-# Stored experiments: what is built, how it is trained, and what is varied.
+# Stored experiments: what is built, how it is trained, and what is varied; each variant with each seed.
 EXPERIMENTS = {
     "latent_sweep": {
         "about": "autoencoders of several code sizes, three seeds each",
+        "model": "dense_autoencoder",
         "arguments": {"hidden": [256, 128], "activation": "silu"},
         "recipe": {"epochs": 12, **_COSINE},
-        "vary": [{"latent_dim": k, "seed": seed} for seed in (1, 2, 3) for k in (2, 4, 8, 16, 32, 64)],
+        "variants": {f"{k} codes": {"arguments": {"latent_dim": k}} for k in (2, 4, 8, 16, 32, 64)},
+        "seeds": _SEEDS,
     },
     "dead_units": {
         "about": "S2's autoencoder with its ReLU code, three seeds",
-        "arguments": {"hidden": [128, 64, 32], "activation": "relu", "code_activation": "relu"},
+        "model": "dense_autoencoder",
+        "arguments": checkpoints.plan("dense_ae_18_s2").arguments,
         "recipe": checkpoints.plan("dense_ae_18_s2").recipe,
-        "vary": [{"latent_dim": 18, "seed": seed} for seed in (1, 2, 3)],
+        "variants": {"S2": {}},
+        "seeds": _SEEDS,
+    },
+    "likelihood_by_beta": {
+        "about": "two likelihoods with two betas, and optimal sigma, three seeds each",
+        "model": "conv_vae",
+        "arguments": _BRIEF_CONV.arguments,
+        "recipe": _BRIEF_CONV.recipe,
+        "variants": {
+            f"{label}, beta {beta:g}": {"arguments": {"likelihood": likelihood, "beta": beta}}
+            for beta in (1.0, 0.01)
+            for label, likelihood in _LIKELIHOODS.items()
+        }
+        | {"optimal sigma": {"arguments": {"likelihood": "optimal_gaussian", "beta": 1.0}}},
+        "seeds": _SEEDS,
+    },
+    "kl_warmup": {
+        "about": "three ways to begin with the KL, three seeds each",
+        "model": "conv_vae",
+        "arguments": {**_BRIEF_CONV.arguments, "likelihood": "bernoulli", "beta": 1.0},
+        "recipe": _BRIEF_CONV.recipe,
+        "variants": {
+            "none": {},
+            "from 0.05": {"recipe": {"kl_warmup_epochs": 3, "kl_start": 0.05}},
+            "from 0": {"recipe": {"kl_warmup_epochs": 3, "kl_start": 0.0}},
+        },
+        "seeds": _SEEDS,
     },
 }
 
@@ -51,36 +83,83 @@ def ship(names, wear, anew=False):
         checkpoints.state_file(name, wear.slug).unlink()
 
 
-def run_experiment(name, wear):
-    """Train the autoencoders of a stored experiment and write one row of test figures for each.
+def train_and_judge(config, state):
+    """Train one model of a stored experiment and measure it on the test images.
 
-    Rows are written as they come, so an interrupted experiment goes on. PCA at each code size is
-    added as a first block of rows.
+    Args:
+        config: as for `sweeps.train`.
+        state: path of the file from which a killed training goes on.
+
+    Returns:
+        dict: what `metrics.measure` gives, the `metrics.sharpness` of reconstructions and, for a VAE, of
+        samples, and "history", a dict of lists.
+    """
+    model, wear, history = sweeps.train(config, state)
+    images = wear.test.images
+    row = metrics.measure(model, wear) | {"sharpness_x_hat": metrics.sharpness(model.reconstruct(images)).value}
+    if model.is_variational:
+        row |= {"sharpness_samples": metrics.sharpness(model.sample(1000, seed=1)).value}
+    return row | {"history": history}
+
+
+def run_experiment(name, wear, anew=False):
+    """Train the models of a stored experiment and write one row of test figures for each.
+
+    Trainings that are finished are kept, so an interrupted experiment goes on. For autoencoders, PCA at
+    each code size comes first.
 
     Args:
         name: key of `EXPERIMENTS`.
-        wear: `data.Dataset`.
+        wear: `data.Dataset`, whole.
+        anew: write the result again where it is stored already.
+
+    Raises:
+        RuntimeError: a training failed; the others are kept.
     """
     path = checkpoints.RESULTS / wear.slug / f"{name}.json"
-    setting = {**EXPERIMENTS[name], "recipe": checkpoints.recipe_on(wear.slug, EXPERIMENTS[name]["recipe"])}
-    content = files.read_json(path, f"Delete it and run `make results` again ({name}).") if path.exists() else {}
-    if content.get("recipe") != setting:
-        content = {"data": wear.slug, "recipe": setting, "rows": _pca_rows(setting, wear)}
-    known = [(row["latent_dim"], row["seed"]) for row in content["rows"] if row["model"] == "autoencoder"]
-    todo = [change for change in setting["vary"] if (change["latent_dim"], change["seed"]) not in known]
-    for change in todo:
-        model = models.dense_autoencoder(**setting["arguments"], **change)
-        training.fit(model, wear, verbose=False, **{**setting["recipe"], "seed": change["seed"]})
-        row = {"model": "autoencoder", **change, **metrics.measure(model, wear)}
-        content["rows"].append(row)
-        files.write_json(path, content)
-        print(f"{name}: {change}: MSE {row['mse']:.5f}, {row['dead_units']} dead units", flush=True)
+    setting = setting_on(wear.slug, name)
+    stored = files.read_json(path, f"Delete it and run `make results` again ({name}).") if path.exists() else {}
+    if stored.get("recipe") == setting and not anew:
+        return
+    trials = [
+        (label, seed, _configuration(setting, label, seed, wear))
+        for label in setting["variants"]
+        for seed in setting["seeds"]
+    ]
+    print(f"{name}: {setting['about']}", flush=True)
+    table = sweeps.run([config for *_, config in trials], train_and_judge, sweeps.FOLDER)
+    if (table.status == "failed").any():
+        raise RuntimeError(f"{name} is not whole; mend what the lines above say and run it again.")
+    rows = _pca_rows(setting, wear) if setting["model"].endswith("autoencoder") else []
+    for label, seed, config in trials:
+        result = files.read_json(sweeps.folder_of(config, sweeps.FOLDER) / "result.json", "Run it again.")["result"]
+        change = setting["variants"][label]
+        varied = change.get("arguments", {}) | change.get("recipe", {})
+        size = {"latent_dim": config["arguments"]["latent_dim"]}
+        model = "autoencoder" if setting["model"].endswith("autoencoder") else "VAE"
+        rows.append({"model": model, "variant": label, "seed": seed, **size, **varied, **result})
+    files.write_json(path, {"data": wear.slug, "recipe": setting, "rows": rows})
+
+
+def setting_on(slug, name):
+    """A stored experiment as it is done on a data set: a dict that JSON can hold."""
+    setting = EXPERIMENTS[name]
+    variants = {
+        label: {part: checkpoints.recipe_on(slug, fields) for part, fields in change.items()}
+        for label, change in setting["variants"].items()
+    }
+    return {**setting, "recipe": checkpoints.recipe_on(slug, setting["recipe"]), "variants": variants}
+
+
+def _configuration(setting, label, seed, wear):
+    parts = {part: setting[part] | setting["variants"][label].get(part, {}) for part in ("arguments", "recipe")}
+    return {"model": setting["model"], **parts, "seed": seed, "data": {"slug": wear.slug}}
 
 
 def _pca_rows(setting, wear):
-    sizes = sorted({change["latent_dim"] for change in setting["vary"]})
+    sizes = {change.get("arguments", setting["arguments"])["latent_dim"] for change in setting["variants"].values()}
     pca, images = metrics.PCA(wear.train.images, max(sizes)), wear.test.images
-    errors = {k: metrics.mse(images, pca.reconstruct(images, k)).value for k in sizes}
+    errors = {k: metrics.mse(images, pca.reconstruct(images, k)).value for k in sorted(sizes)}
     return [{"model": "PCA", "latent_dim": k, "seed": 0, "mse": error} for k, error in errors.items()]
 
 

@@ -1,10 +1,12 @@
 """Shipping, stored experiments, and the table in the README."""
 
+import functools
 import json
+from concurrent import futures
 
 import pytest
 
-from helpers import checkpoints, files, metrics, release
+from helpers import checkpoints, data, files, metrics, models, release, sweeps, training, wardrobe
 
 BOTH = f"Top\n{release.BEGIN}\nold table\n{release.END}\nBottom | not a table\n"
 
@@ -78,17 +80,22 @@ def test_shipping_trains_measures_and_stores_what_is_missing(shelf, tiny, capsys
 
 
 @pytest.fixture
-def experiment(tmp_path, monkeypatch):
-    """A small experiment whose training is left out; returns its result file."""
+def experiment(tmp_path, monkeypatch, tiny):
+    """A small experiment, trained in this process; returns its result file."""
     setting = {
         "about": "a toy",
+        "model": "dense_autoencoder",
         "arguments": {"hidden": [4]},
         "recipe": {"epochs": 1, "batch_size": 100},
-        "vary": [{"latent_dim": k, "seed": seed} for k in (2, 3) for seed in (1, 2)],
+        "variants": {f"{k} codes": {"arguments": {"latent_dim": k}} for k in (2, 3)},
+        "seeds": [1, 2],
     }
+    inline = functools.partial(sweeps.run, executor=futures.ThreadPoolExecutor(1), verbose=False)
     monkeypatch.setattr(release, "EXPERIMENTS", {"toy": setting})
     monkeypatch.setattr(checkpoints, "RESULTS", tmp_path)
-    monkeypatch.setattr(release.training, "fit", lambda model, wear, **recipe: None)
+    monkeypatch.setattr(sweeps, "FOLDER", tmp_path / "sweeps")
+    monkeypatch.setattr(sweeps, "run", inline)
+    monkeypatch.setattr(sweeps, "_wear", lambda slug: tiny)
     return tmp_path / "tiny" / "toy.json"
 
 
@@ -99,8 +106,33 @@ def test_experiment_stores_a_row_a_training_and_pca_beside(experiment, tiny):
     assert table.model.tolist() == ["PCA"] * 2 + ["autoencoder"] * 4
     assert table.latent_dim.tolist() == [2, 3, 2, 2, 3, 3]
     assert table.seed.tolist()[2:] == [1, 2, 1, 2]
+    assert table.variant.tolist()[2:] == ["2 codes"] * 2 + ["3 codes"] * 2
     pca = metrics.PCA(tiny.train.images, 3)
     assert table.mse[0] == metrics.mse(tiny.test.images, pca.reconstruct(tiny.test.images, 2)).value
+    model = models.dense_autoencoder(latent_dim=3, hidden=(4,), seed=2)
+    history = training.fit(model, tiny, verbose=False, epochs=1, batch_size=100, seed=2)
+    assert table.mse[5] == pytest.approx(metrics.measure(model, tiny)["mse"], abs=1e-9)
+    assert table.history[5] == history
+
+
+def test_experiment_on_vaes_keeps_what_the_comparison_needs(experiment, tiny, monkeypatch):
+    setting = {
+        **release.EXPERIMENTS["toy"],
+        "model": "dense_vae",
+        "arguments": {"latent_dim": 2, "hidden": [4]},
+        "variants": {
+            "plain": {},
+            "soft": {"arguments": {"beta": 0.5, "likelihood": "gaussian"}, "recipe": {"kl_warmup_epochs": 1}},
+        },
+        "seeds": [1],
+    }
+    monkeypatch.setattr(release, "EXPERIMENTS", {"toy": setting})
+    release.run_experiment("toy", tiny)
+    table, _ = checkpoints.result("toy", "tiny", checkpoints.RESULTS)
+    assert table.model.tolist() == ["VAE"] * 2 and table.variant.tolist() == ["plain", "soft"]
+    assert table.loc[1, ["beta", "likelihood", "kl_warmup_epochs"]].tolist() == [0.5, "gaussian", 1]
+    assert {"kl", "bernoulli_negative_elbo", "sharpness_x_hat", "sharpness_samples", "history"} <= set(table.columns)
+    assert table.history[1]["beta"] == pytest.approx([0.05 * 0.5]), "the warm-up reached the training"
 
 
 def test_interrupted_experiment_goes_on(experiment, tiny, monkeypatch):
@@ -109,16 +141,16 @@ def test_interrupted_experiment_goes_on(experiment, tiny, monkeypatch):
     def fail_at_the_third(model, wear):
         calls.append(model.latent_dim)
         if len(calls) == 3:
-            raise KeyboardInterrupt
+            raise OSError("no space left")
         return measure(model, wear)
 
     monkeypatch.setattr(metrics, "measure", fail_at_the_third)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.warns(RuntimeWarning, match="no space left"), pytest.raises(RuntimeError, match="toy is not whole"):
         release.run_experiment("toy", tiny)
-    assert len(json.loads(experiment.read_text())["rows"]) == 2 + 2
+    assert not experiment.exists()
     release.run_experiment("toy", tiny)
     assert len(json.loads(experiment.read_text())["rows"]) == 2 + 4
-    assert calls == [2, 2, 3, 3, 3], "what was measured already is not trained again"
+    assert sorted(calls) == [2, 2, 3, 3, 3], "what was measured already is not trained again"
     release.run_experiment("toy", tiny)
     assert len(calls) == 5
 
@@ -129,6 +161,13 @@ def test_rows_of_another_recipe_are_thrown_away(experiment, tiny):
     assert len(json.loads(experiment.read_text())["rows"]) == 6
 
 
+def test_the_stand_in_gets_a_third_of_the_epochs():
+    real, drawn = (release.setting_on(slug, "kl_warmup") for slug in (data.SLUG, wardrobe.SLUG))
+    assert real == release.EXPERIMENTS["kl_warmup"]
+    assert drawn["recipe"]["epochs"] == -(-real["recipe"]["epochs"] // 3)
+    assert drawn["variants"]["from 0"]["recipe"] == {"kl_warmup_epochs": 1, "kl_start": 0.0}
+
+
 def test_damaged_result_says_what_to_do(experiment, tiny):
     experiment.parent.mkdir()
     experiment.write_text("{")
@@ -136,11 +175,12 @@ def test_damaged_result_says_what_to_do(experiment, tiny):
         release.run_experiment("toy", tiny)
 
 
+@pytest.mark.parametrize("slug", [data.SLUG, wardrobe.SLUG])
 @pytest.mark.parametrize("name", release.EXPERIMENTS)
-def test_stored_experiments_are_whole_and_of_today(name):
-    table, recipe = checkpoints.result(name)
-    assert recipe == release.EXPERIMENTS[name]
-    found = table[table.model == "autoencoder"]
-    wanted = [(change["latent_dim"], change["seed"]) for change in recipe["vary"]]
-    assert sorted(zip(found.latent_dim, found.seed, strict=True)) == sorted(wanted)
-    assert table.mse.between(0.003, 0.06).all()
+def test_stored_experiments_are_whole_and_of_today(name, slug):
+    table, recipe = checkpoints.result(name, slug)
+    assert recipe == release.setting_on(slug, name)
+    found = table[table.model != "PCA"]
+    wanted = [(label, seed) for label in recipe["variants"] for seed in recipe["seeds"]]
+    assert list(zip(found.variant, found.seed, strict=True)) == wanted
+    assert table.mse.between(0.002, 0.12).all()
