@@ -15,6 +15,7 @@ import os
 import platform
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -121,6 +122,30 @@ def cores():
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+_environment = threading.Lock()
+
+
+@contextlib.contextmanager
+def threads_of_children(n):
+    """Let processes that are started within the block compute with ``n`` threads each.
+
+    They inherit environment variables, and the libraries look at those once, when they are imported.
+    What the reader has set stays.
+
+    Args:
+        n: int, at least 1.
+    """
+    names = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    with _environment:
+        added = [name for name in names if name not in os.environ]
+        os.environ.update(dict.fromkeys(added, str(n)))
+        try:
+            yield
+        finally:
+            for name in added:
+                del os.environ[name]
 
 
 def in_notebook():

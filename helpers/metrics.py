@@ -112,20 +112,20 @@ def elbo(vae, images, samples=1, seed=1, likelihood=None):
     return Elbo(Estimate.of(reconstruction), Estimate.of(kl), Estimate.of(reconstruction + kl))
 
 
-def log_likelihood(vae, images, samples=1000, seed=1, batch_size=20):
-    """Importance-weighted bound on log p(x), which tightens as samples grow.
+def log_likelihood_per_image(vae, images, samples=1000, seed=1, batch_size=20):
+    """Importance-weighted bound on log p(x) of each image, which tightens as samples grow.
 
     Source: Burda, Grosse, Salakhutdinov, "Importance weighted autoencoders" (2015).
 
     Args:
         vae: `models.VAE`.
-        images: (n, 28, 28, 1); grey, or binarised to compare with the literature.
+        images: (n, 28, 28, 1); grey, or binarised (`binarise`) to compare with the literature.
         samples: codes drawn per image; always state it beside the number.
-        seed: of the codes.
+        seed: of the codes. The first images of a longer list get the same codes as by themselves.
         batch_size: images a step; memory grows with batch_size * samples.
 
     Returns:
-        `Estimate` of log p(x), nats per image (negative numbers; nearer 0 is better).
+        log p(x), float64 (n,), nats (negative numbers; nearer 0 is better).
     """
     images = models.check_images(images)
     z_mean, z_log_var = _variational(vae).encode(images)
@@ -140,7 +140,12 @@ def log_likelihood(vae, images, samples=1000, seed=1, batch_size=20):
         # log p(z) - log q(z | x); the constants of the two normal densities cancel
         log_ratio = 0.5 * np.sum(noise**2 + log_var - z**2, axis=-1)
         out.append(logsumexp(log_x.astype("float64") + log_ratio, axis=0) - np.log(samples))
-    return Estimate.of(np.concatenate(out))
+    return np.concatenate(out)
+
+
+def log_likelihood(vae, images, samples=1000, seed=1, batch_size=20):
+    """Mean of `log_likelihood_per_image` over images, as an `Estimate` in nats per image."""
+    return Estimate.of(log_likelihood_per_image(vae, images, samples, seed, batch_size))
 
 
 def kl_per_latent(vae, images):

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pandas as pd
 
-from helpers import checkpoints, course, data, files, metrics, plotting, samplers, sweeps, training
+from helpers import checkpoints, course, data, files, metrics, plotting, samplers, sweeps, training, wardrobe
 
 README = course.ROOT / "README.md"
 IMAGES = course.ROOT / "images"
@@ -61,6 +61,17 @@ EXPERIMENTS = {
         },
         "seeds": _SEEDS,
     },
+}
+
+
+# Models whose likelihood is estimated with many samples, and how; the literature binarises the test set once.
+IMPORTANCE_WEIGHTED = {
+    "about": "importance-weighted log-likelihood of test images binarised once",
+    "models": ["dense_vae_10", "conv_vae_10", "conv_vae_32"],
+    "images": 1000,
+    "samples": 1000,
+    "seed": 1,
+    "binarised_with_seed": 1,
 }
 
 
@@ -127,18 +138,55 @@ def run_experiment(name, wear, anew=False):
         for seed in setting["seeds"]
     ]
     print(f"{name}: {setting['about']}", flush=True)
-    table = sweeps.run([config for *_, config in trials], train_and_judge, sweeps.FOLDER)
+    folder = sweeps.FOLDER / "experiments"
+    table = sweeps.run([config for *_, config in trials], train_and_judge, folder)
     if (table.status == "failed").any():
         raise RuntimeError(f"{name} is not whole; mend what the lines above say and run it again.")
     rows = _pca_rows(setting, wear) if setting["model"].endswith("autoencoder") else []
     for label, seed, config in trials:
-        result = files.read_json(sweeps.folder_of(config, sweeps.FOLDER) / "result.json", "Run it again.")["result"]
+        result = sweeps.read(sweeps.folder_of(config, folder))
         change = setting["variants"][label]
         varied = change.get("arguments", {}) | change.get("recipe", {})
         size = {"latent_dim": config["arguments"]["latent_dim"]}
         model = "autoencoder" if setting["model"].endswith("autoencoder") else "VAE"
         rows.append({"model": model, "variant": label, "seed": seed, **size, **varied, **result})
     files.write_json(path, {"data": wear.slug, "recipe": setting, "rows": rows})
+
+
+def estimate_likelihoods(wear, anew=False):
+    """Store `metrics.log_likelihood_per_image` of the models in `IMPORTANCE_WEIGHTED`.
+
+    Args:
+        wear: `data.Dataset`, whole.
+        anew: estimate also what is stored already.
+    """
+    path = checkpoints.RESULTS / wear.slug / "importance_weighted.json"
+    recipe = likelihood_recipe(wear.slug)
+    stored = files.read_json(path, "Delete it and run `make results` again.") if path.exists() else {}
+    rows = stored["rows"] if stored.get("recipe") == recipe and not anew else []
+    images = metrics.binarise(wear.test.images, recipe["binarised_with_seed"])[: recipe["images"]]
+    for name in recipe["models"]:
+        sha256 = checkpoints.manifest(name, wear.slug)["sha256"]
+        if any((row["model"], row["sha256"]) == (name, sha256) for row in rows):
+            continue
+        vae = checkpoints.load(name, wear.slug)
+        per_image = metrics.log_likelihood_per_image(vae, images, recipe["samples"], recipe["seed"])
+        estimate = metrics.Estimate.of(per_image)
+        row = {
+            "model": name,
+            "sha256": sha256,
+            "log_likelihood": estimate.value,
+            "per_image": per_image.round(4).tolist(),
+        }
+        rows = [row for row in rows if row["model"] != name] + [row | {"standard_error": estimate.standard_error}]
+        files.write_json(path, {"data": wear.slug, "recipe": recipe, "rows": rows})
+        print(f"{name}: log-likelihood {estimate}", flush=True)
+
+
+def likelihood_recipe(slug):
+    """`IMPORTANCE_WEIGHTED` as it is done on a data set: with a tenth of the samples on the stand-in."""
+    share = 10 if slug == wardrobe.SLUG else 1
+    return {**IMPORTANCE_WEIGHTED, "samples": IMPORTANCE_WEIGHTED["samples"] // share}
 
 
 def setting_on(slug, name):
@@ -244,8 +292,11 @@ def main(arguments=None):
     course.begin()
     wear = data.load()
     if chosen.what == "results":
-        for name in chosen.names or EXPERIMENTS:
-            run_experiment(name, wear)
+        for name in chosen.names or [*EXPERIMENTS, "importance_weighted"]:
+            if name == "importance_weighted":
+                estimate_likelihoods(wear, chosen.anew)
+            else:
+                run_experiment(name, wear, chosen.anew)
     elif chosen.what == "pictures":
         pictures(wear)
     else:

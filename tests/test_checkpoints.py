@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 import re
 import shutil
 
@@ -335,6 +336,29 @@ def test_negative_elbo_of_dense_vae_10_by_numpy_alone(wear):
     assert (reconstruction + kl).mean() == pytest.approx(about["negative_elbo"], abs=0.1)
     assert reconstruction.mean() == pytest.approx(about["reconstruction"], abs=0.1)
     assert kl.mean() == pytest.approx(about["kl"], abs=0.001)
+
+
+def test_conv_vae_32_by_its_files(wear):
+    """The first public numbers of this model: the ELBO on all test images, and a part of the likelihood's 1,000.
+
+    In CI all 1,000 images are done; elsewhere 60, which a person can wait for. Each is compared with its stored value.
+    """
+    about, model = checkpoints.manifest("conv_vae_32")["metrics"], checkpoints.load("conv_vae_32")
+    bound = metrics.elbo(model, wear.test.images, seed=77).negative_elbo
+    assert bound.value <= 235.0
+    assert bound.value == pytest.approx(about["negative_elbo"], abs=0.1)
+    assert bound.standard_error == pytest.approx(about["negative_elbo_standard_error"], rel=0.01)
+
+    table, recipe = checkpoints.result("importance_weighted")
+    row = table.set_index("model").loc["conv_vae_32"]
+    assert (recipe["images"], recipe["samples"]) == (1000, 1000)
+    assert -row.log_likelihood <= 233
+    many = recipe["images"] if os.environ.get("CI") else 60
+    coins = metrics.binarise(wear.test.images, recipe["binarised_with_seed"])[:many]
+    assert set(np.unique(coins)) == {0, 1}
+    found = metrics.log_likelihood_per_image(model, coins, recipe["samples"], recipe["seed"])
+    np.testing.assert_allclose(found, row.per_image[:many], rtol=0, atol=0.05)
+    assert found.mean() == pytest.approx(np.mean(row.per_image[:many]), abs=0.005)
 
 
 @pytest.mark.parametrize(

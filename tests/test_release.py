@@ -4,6 +4,7 @@ import functools
 import json
 from concurrent import futures
 
+import numpy as np
 import pytest
 
 from helpers import checkpoints, data, files, metrics, models, release, sweeps, training, wardrobe
@@ -184,3 +185,53 @@ def test_stored_experiments_are_whole_and_of_today(name, slug):
     wanted = [(label, seed) for label in recipe["variants"] for seed in recipe["seeds"]]
     assert list(zip(found.variant, found.seed, strict=True)) == wanted
     assert table.mse.between(0.002, 0.12).all()
+
+
+# --------------------------------------------------------------------------------------------------
+# Importance-weighted likelihoods
+
+
+@pytest.fixture
+def likelihoods(shelf, tiny, tmp_path, monkeypatch):
+    """Two shipped toys and an empty folder of results; returns the result file."""
+    small = {**release.IMPORTANCE_WEIGHTED, "models": ["toy_vae", "toy_conv_vae"], "images": 30, "samples": 7}
+    monkeypatch.setattr(release, "IMPORTANCE_WEIGHTED", small)
+    monkeypatch.setattr(checkpoints, "RESULTS", tmp_path)
+    for name in small["models"]:
+        checkpoints.save(checkpoints.plan(name).build(), name, {}, {}, checkpoints.SHIPPED / "tiny")
+    return tmp_path / "tiny" / "importance_weighted.json"
+
+
+def test_likelihoods_are_those_of_the_metric_on_coins(likelihoods, tiny, capsys):
+    release.estimate_likelihoods(tiny)
+    table, recipe = checkpoints.result("importance_weighted", "tiny", checkpoints.RESULTS)
+    assert recipe == release.IMPORTANCE_WEIGHTED and table.model.tolist() == recipe["models"]
+    coins = metrics.binarise(tiny.test.images, 1)[:30]
+    truth = metrics.log_likelihood(checkpoints.load("toy_conv_vae", "tiny"), coins, samples=7, seed=1)
+    assert table.log_likelihood[1] == truth.value and table.standard_error[1] == truth.standard_error
+    assert len(table.per_image[1]) == 30
+    capsys.readouterr()
+    release.estimate_likelihoods(tiny)
+    assert capsys.readouterr().out == "", "stored already"
+
+
+def test_likelihood_of_new_weights_is_estimated_anew(likelihoods, tiny):
+    release.estimate_likelihoods(tiny)
+    before = json.loads(likelihoods.read_text())["rows"]
+    model = models.dense_vae(latent_dim=2, hidden=(16,), seed=5)
+    checkpoints.save(model, "toy_vae", {}, {}, checkpoints.SHIPPED / "tiny")
+    release.estimate_likelihoods(tiny)
+    after = {row["model"]: row for row in json.loads(likelihoods.read_text())["rows"]}
+    assert after["toy_conv_vae"] == before[1]
+    assert after["toy_vae"]["log_likelihood"] != before[0]["log_likelihood"]
+
+
+@pytest.mark.parametrize("slug", [data.SLUG, wardrobe.SLUG])
+def test_stored_likelihoods_belong_to_the_shipped_weights(slug):
+    table, recipe = checkpoints.result("importance_weighted", slug)
+    assert recipe == release.likelihood_recipe(slug) and sorted(table.model) == sorted(recipe["models"])
+    for row in table.itertuples():
+        assert row.sha256 == checkpoints.manifest(row.model, slug)["sha256"]
+        assert len(row.per_image) == recipe["images"]
+        assert row.log_likelihood == pytest.approx(np.mean(row.per_image), abs=1e-3)
+        assert row.standard_error == pytest.approx(np.std(row.per_image, ddof=1) / np.sqrt(recipe["images"]), rel=1e-3)
