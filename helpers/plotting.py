@@ -1013,7 +1013,7 @@ def plot_feature_maps(encoder, image, channels=8):
         x = encoder.get_layer(name)(x)
         maps = np.asarray(x)[0]
         for axes, channel in zip(row, np.argsort(maps.std(axis=(0, 1)))[::-1], strict=False):
-            _garment(axes, maps[..., channel], vmin=maps.min(), vmax=maps.max())
+            _garment(axes, maps[..., channel], vmin=None, vmax=None)
         row[0].set_ylabel("{}\n{} x {} x {}".format(name, *maps.shape), rotation=0, ha="right", va="center", fontsize=9)
     figure.suptitle(f"One garment inside the encoder, {channels} channels of each convolution", fontsize=11)
     return figure
@@ -1029,17 +1029,18 @@ def plot_uncertainty(images, mean, spread, title="Where the VAE is unsure"):
     """
     n = len(images)
     figure = _figure(
-        1.9 + 0.85 * n, 3.1, f"{n} garments, below each the mean of decoded draws and a map of their spread by pixel."
+        2.2 + 0.85 * n, 3.1, f"{n} garments, below each the mean of decoded draws and a map of their spread by pixel."
     )
-    rows = {"garment": images, "mean of the draws": mean, "spread": spread}
+    rows = {"garment": images, "mean of\nthe draws": mean, "spread": spread}
     grid = figure.subplots(3, 1)
     for axes, (label, row) in zip(grid, rows.items(), strict=True):
         _garment(axes, tile(row, n))
         axes.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
     picture = grid[2].images[0]
     picture.set(cmap=sns.color_palette("rocket_r", as_cmap=True), clim=(0, spread.max()))
-    figure.colorbar(picture, ax=grid[2], label="grey levels", fraction=0.04)
-    figure.suptitle(title, fontsize=11)
+    figure.colorbar(picture, ax=list(grid), label="spread, grey levels", fraction=0.03, shrink=0.6)
+    if title:
+        figure.suptitle(title, fontsize=11)
     return figure
 
 
@@ -1064,8 +1065,8 @@ def plot_rate_distortion(table, title="Rate and distortion, judged at beta = 1")
     totals = MaxNLocator(7).tick_values(low, high + right)
     for total in totals:
         axes.axline((0, total), slope=-1, color="0.75", linewidth=0.8, linestyle="--", zorder=1)
-        if low < total < high:
-            axes.text(0, total, f"{total:.0f}", color="0.45", fontsize=8, va="bottom", ha="left")
+        if 0 <= total - low <= right:  # where the line leaves through the floor
+            axes.text(total - low, low, f"{total:.0f} ", color="0.4", fontsize=8, va="bottom", ha="right")
     axes.set(xlim=(-0.02 * right, right), ylim=(low, high), title=title)
     axes.set(xlabel="rate: KL, nats per image", ylabel="distortion: reconstruction, nats per image")
     axes.legend(title="", fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)

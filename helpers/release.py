@@ -224,11 +224,14 @@ def pictures(wear):
     pca, garments = metrics.PCA(wear.train.images, 64), [test.of_class(9)[0], test.of_class(3)[0], test.of_class(8)[9]]
     six = np.stack([test.of_class(label)[2] for label in (9, 3, 8, 0, 1, 2)])
     z = autoencoder.encode(six)
+    convolutional = checkpoints.load("conv_vae_32")
+    seven = np.stack([test.of_class(label)[7] for label in (0, 1, 3, 5, 7, 8, 9)])
     figures = {
         "course": plotting.plot_sheet(vae.decode(codes), 16),
         "01_hero": plotting.plot_memory(pca, np.stack(garments)),
         "02_hero": plotting.plot_bottleneck(six, z, autoencoder.decode(z)),
         "03_hero": plotting.plot_wardrobe(checkpoints.load("dense_vae_2"), columns=24, rows=7),
+        "04_hero": plotting.plot_uncertainty(seven, *metrics.reconstruction_spread(convolutional, seven), title=""),
     }
     for name, figure in figures.items():
         with files.written_aside(IMAGES / f"{name}.png") as aside:
