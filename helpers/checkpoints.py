@@ -133,6 +133,13 @@ PLANS = {
     "dense_vae_2": Plan(
         "VAE with 2 codes, for the map", "dense_vae", {"latent_dim": 2, **_WIDE}, {**_COSINE, "epochs": 40}
     ),
+    "dense_vae_32": Plan(
+        "notebook 03's net with 32 codes, trained as long as conv_vae_32",
+        "dense_vae",
+        {"latent_dim": 32, **_WIDE},
+        {**_COSINE, "epochs": 36},
+        bits=8,
+    ),
     "conv_vae_32": Plan(
         "S3's VAE: convolutions, residual decoder, 32 codes",
         "conv_vae",
@@ -140,25 +147,18 @@ PLANS = {
         {**_COSINE, "epochs": 36},
         bits=8,
     ),
-    "conv_vae_10": Plan(
-        "convolutions of half the width, 10 codes",
-        "conv_vae",
-        {"latent_dim": 10, **_SLIM},
-        {**_COSINE, "epochs": 24},
-        bits=8,
-    ),
     "conv_vae_2": Plan(
-        "convolutions of half the width, 2 codes, for the map",
+        "half the width, 2 codes, for the map",
         "conv_vae",
         {"latent_dim": 2, **_SLIM},
-        {**_COSINE, "epochs": 18},
+        {**_COSINE, "epochs": 10},
         bits=8,
     ),
     "conv_ae_32": Plan(
         "autoencoder of the half-width net, 32 codes",
         "conv_autoencoder",
         {"latent_dim": 32, **_SLIM},
-        {**_COSINE, "epochs": 15},
+        {**_COSINE, "epochs": 8},
         bits=8,
     ),
     "conv_vae_32_bernoulli": Plan(
