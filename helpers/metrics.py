@@ -50,7 +50,7 @@ def _variational(vae):
     return vae
 
 
-def _losses_of_codes(vae, images, z, likelihood=None, batch_size=1000):
+def _losses_of_codes(vae, images, z, likelihood=None, batch_size=250):
     """-log p(x | z), nats, (n,), for image i with code i."""
 
     def batch(i):

@@ -58,7 +58,7 @@ def check_codes(z, latent_dim):
     return z
 
 
-def run_in_batches(function, array, batch_size=1000):
+def run_in_batches(function, array, batch_size=250):
     """Call a Keras model on an array piece by piece, so that memory stays bounded.
 
     Args:

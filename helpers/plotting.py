@@ -1067,6 +1067,8 @@ def plot_rate_distortion(table, title="Rate and distortion, judged at beta = 1")
         axes.axline((0, total), slope=-1, color="0.75", linewidth=0.8, linestyle="--", zorder=1)
         if 0 <= total - low <= right:  # where the line leaves through the floor
             axes.text(total - low, low, f"{total:.0f} ", color="0.4", fontsize=8, va="bottom", ha="right")
+        elif low < total < high:
+            axes.text(right / 2, total - right / 2, f"{total:.0f}", color="0.4", fontsize=8, va="bottom")
     axes.set(xlim=(-0.02 * right, right), ylim=(low, high), title=title)
     axes.set(xlabel="rate: KL, nats per image", ylabel="distortion: reconstruction, nats per image")
     axes.legend(title="", fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
