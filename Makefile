@@ -10,13 +10,19 @@ PYTEST = -n 2 --dist loadscope --nbval --nbval-cell-timeout=180 $(PYTEST_FLAGS)
 # Without a screen no browser is tried. The address is printed in any case, and little else.
 LAB = --ip=127.0.0.1 --LabApp.default_url=/lab/tree/notebooks --log-level=WARN \
       $(if $(filter 0,$(shell id -u)),--allow-root) \
-      $(if $(filter Linux,$(shell uname)),$(if $(DISPLAY)$(WAYLAND_DISPLAY),,--no-browser))
+      $(SCREEN)
+SCREEN = $(if $(filter Linux,$(shell uname)),$(if $(DISPLAY)$(WAYLAND_DISPLAY),,--no-browser))
+
+# Notebook 07 as an app, on this computer only. Cells tagged "course" (its exercises) stay out, and so does the part
+# of Notebook 7 that does not start in Voila.
+EXPLORE = --Voila.ip=127.0.0.1 $(SCREEN) --TagRemovePreprocessor.remove_cell_tags=course \
+          --VoilaConfiguration.extension_denylist=@jupyter-notebook/lab-extension
 
 # Packages and kernels of other projects must not shadow those of .venv.
 unexport PYTHONPATH PYTHONHOME
 export JUPYTER_PREFER_ENV_PATH = 1
 
-.PHONY: help lab test checkpoints results pictures readme setup clean
+.PHONY: help lab explore test bench checkpoints results pictures readme setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -25,9 +31,16 @@ lab: setup ## set up, then open the course in JupyterLab
 	@echo "JupyterLab starts. To stop it, press Ctrl-C twice here."
 	$(VENV) -m jupyterlab $(LAB)
 
+explore: setup ## set up, then open the latent explorer (notebook 07) as an app without code
+	@echo "The explorer starts. To stop it, press Ctrl-C here."
+	$(VENV) -m voila notebooks/07_latent_explorer.ipynb $(EXPLORE)
+
 test: setup ## set up, then run ruff, the unit tests and every notebook
 	$(VENV) -m ruff check
 	$(VENV) -m pytest $(PYTEST)
+
+bench: setup ## measure speed, side by side with the usual ways (an idle computer, please)
+	$(VENV) tests/benchmarks
 
 checkpoints: setup ## train the shipped models that are missing (long; goes on after a stop)
 	$(VENV) -m helpers.release checkpoints

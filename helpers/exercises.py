@@ -8,6 +8,8 @@ import itertools
 import numpy as np
 from scipy import integrate, stats
 
+from helpers import metrics
+
 _CHECKS = {}
 
 
@@ -277,3 +279,46 @@ def _latents_that_suffice(answer, vae, images):
     if answer == truth:
         return None
     return f"{answer} latents are {'too few' if answer < truth else 'more than needed'}."
+
+
+# --------------------------------------------------------------------------------------------------
+# Notebook 07
+
+
+@exercise("07.1")
+def _top_slider(answer, vae, images):
+    kl = metrics.kl_per_latent(vae, images)
+    if int(answer) != answer or not 0 <= answer < len(kl):
+        return f"latents are numbered 0 to {len(kl) - 1}."
+    if answer == kl.argmax():
+        return None
+    return f"z[{int(answer)}] has {np.sum(kl > kl[int(answer)])} latents above it; the order is by mean KL."
+
+
+@exercise("07.2")
+def _boot_from_one_latent(answer, vae, start, ranges, train):
+    answer = np.asarray(answer, dtype="float32")
+    if answer.shape != start.shape or not np.isfinite(answer).all():
+        return f"give the whole code, {len(start)} finite numbers."
+    moved = np.flatnonzero(np.abs(answer - start) > 1e-4)
+    if len(moved) != 1:
+        return f"{len(moved)} latents moved; move one."
+    latent = int(moved[0])
+    if not ranges[latent][0] - 1e-4 <= answer[latent] <= ranges[latent][1] + 1e-4:
+        return f"z[{latent}] goes from {ranges[latent][0]:.2f} to {ranges[latent][1]:.2f}."
+    index, _ = metrics.nearest(vae.decode(answer[None]), train.images)
+    kind = int(train.labels[index[0]])
+    return None if kind == 9 else f"the nearest training garment is no boot; its class is {kind}."
+
+
+@exercise("07.3")
+def _hole(answer, autoencoder, images):
+    answer = np.asarray(answer, dtype="float32")
+    if answer.shape != (autoencoder.latent_dim,) or not np.isfinite(answer).all():
+        return f"give one code, {autoencoder.latent_dim} finite numbers."
+    low, high = np.percentile(autoencoder.code(images), [0.5, 99.5], axis=0)
+    outside = np.flatnonzero((answer < low - 1e-3) | (answer > high + 1e-3))
+    if len(outside):
+        return f"z[{outside[0]}] is outside its range, {low[outside[0]]:.2f} to {high[outside[0]]:.2f}."
+    _, distance = metrics.nearest(autoencoder.decode(answer[None]), images)
+    return None if distance[0] > 0.3 else f"a garment is {distance[0]:.3f} away."

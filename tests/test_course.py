@@ -14,7 +14,8 @@ from conftest import fresh_python
 from helpers import course
 
 # A file may import only from a lower floor. Halves order two files of one floor: the wardrobe is a
-# data set like data's, and checkpoints stand on training. The release stands on all.
+# data set like data's, checkpoints stand on training, sweeps on metrics, sliders on pictures. The
+# release stands on all.
 FLOORS = {
     "course": 0,
     "files": 0,
@@ -27,8 +28,10 @@ FLOORS = {
     "samplers": 3,
     "checkpoints": 3.5,
     "metrics": 4,
+    "sweeps": 4.5,
     "plotting": 5,
     "exercises": 5,
+    "widgets": 5.5,
     "release": 6,
 }
 SOURCES = sorted(path for path in (course.ROOT / "helpers").glob("*.py") if path.stem != "__init__")
@@ -104,6 +107,14 @@ def test_claim_states_what_holds_and_stops_at_what_does_not(capsys):
     assert "water is wet" in capsys.readouterr().out
     with pytest.raises(AssertionError, match="snow is black"):
         course.claim("snow is black", False)
+
+
+def test_on_the_stand_in_only_claims_about_the_data_may_fail(capsys, monkeypatch):
+    monkeypatch.setattr(course, "_stand_in", "drawings")
+    course.claim("snow is black", False)
+    assert capsys.readouterr().out == "Not so on drawings; the claim is about Fashion-MNIST: snow is black\n"
+    with pytest.raises(AssertionError, match="one is two"):
+        course.claim("one is two", False, always=True)
 
 
 @pytest.mark.parametrize("value, path", [(None, None), ("", None), (" ", None), ("/x/y", Path("/x/y"))])

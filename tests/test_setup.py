@@ -15,7 +15,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGETS = {"help", "lab", "test", "setup", "checkpoints", "results", "pictures", "readme", "clean"}
+TARGETS = {"help", "lab", "explore", "test", "bench", "setup"} | {
+    "checkpoints",
+    "results",
+    "pictures",
+    "readme",
+    "clean",
+}
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-ins are shell scripts")
 
@@ -335,6 +341,15 @@ def test_lab_tries_no_browser_without_a_screen():
     assert "--no-browser" in make("-n", "lab")
     assert "--no-browser" not in make("-n", "lab", DISPLAY=":0")
     assert "--no-browser" not in make("-n", "lab", WAYLAND_DISPLAY="wayland-0")
+
+
+def test_explorer_serves_this_computer_only_and_shows_no_code():
+    command = make("-n", "explore").splitlines()[-1]
+    assert "-m voila notebooks/07_latent_explorer.ipynb" in command
+    assert re.findall(r"--(?:Voila\.)?ip=(\S+)", command) == ["127.0.0.1"]
+    assert not re.search("strip_sources=False|allow_origin|show_tracebacks|file_whitelist", command)
+    assert ("--no-browser" in command) == sys.platform.startswith("linux")
+    assert "--no-browser" not in make("-n", "explore", DISPLAY=":0")
 
 
 def test_make_test_compares_every_notebook_strictly():

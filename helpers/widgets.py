@@ -1,0 +1,899 @@
+"""Sliders: thin ipywidgets shells over pure functions.
+
+The functions at the top turn a code into PNG bytes and know nothing of widgets. The three views
+beneath them (rows of sliders, a picture, a map) have their browser's half in ``widgets.js``. The shells
+at the end put views and buttons together and are what a notebook calls: `latent_sliders`,
+`interpolation_slider`, `latent_pad`, `compare_models`, `explorer`.
+
+A callback may run in another thread than the notebook's cells, and a training may run meanwhile. So
+nothing here uses pyplot, and one lock stands around all work on models.
+"""
+
+import contextlib
+import dataclasses
+import html
+import io
+import logging
+import threading
+from pathlib import Path
+
+import anywidget
+import ipywidgets
+import numpy as np
+import traitlets
+from keras import ops
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from PIL import Image
+
+from helpers import checkpoints, course, losses, metrics, models, plotting, samplers
+
+SURVEYED = 2_000  # held-out garments whose codes set the ranges of the sliders
+BINS = 24
+_HERE = Path(__file__).parent
+# Python callbacks, encodings and decodings take turns; a handler may call another one.
+_LOCK = threading.RLock()
+
+
+def _not_about_retracing(record):
+    return "retracing" not in record.getMessage()
+
+
+# TensorFlow counts the compilations of all models as one, and from the fifth model on warns of too many.
+logging.getLogger("tensorflow").addFilter(_not_about_retracing)
+
+
+# --------------------------------------------------------------------------------------------------
+# Pure functions: codes, images and numbers
+
+
+def decode(model, z):
+    """Decode codes fast: the same images as ``model.decode``, with the decoder compiled.
+
+    Keras compiles the decoder at its first call, on TensorFlow and JAX; on PyTorch it runs as
+    usual. Weights are read at each call, so a model in training shows what it knows by now.
+
+    Args:
+        model: `models.Autoencoder` or `models.VAE`.
+        z: (n, latent_dim).
+
+    Returns:
+        float32 (n, 28, 28, 1).
+
+    Raises:
+        ValueError: wrong shape, or values that are not finite.
+    """
+    z = models.check_codes(z, model.latent_dim)
+    with _LOCK:
+        x_hat = model.decoder.predict_on_batch(z)
+        if getattr(model, "likelihood", None) == "continuous_bernoulli":
+            x_hat = ops.convert_to_numpy(losses.continuous_bernoulli_mean(x_hat))
+    return x_hat
+
+
+def encode(model, images):
+    """One code an image, as ``model.code``: float32 (n, latent_dim) from (n, 28, 28, 1) in [0, 1]."""
+    with _LOCK:
+        return model.code(images)
+
+
+def garment_png(images):
+    """Images side by side as one grey PNG, ink dark on white; a pixel of the image is a pixel of the PNG.
+
+    Args:
+        images: (28, 28, 1), or (n, 28, 28, 1) for a strip; values outside [0, 1] are cut off.
+
+    Returns:
+        PNG as bytes.
+    """
+    images = np.asarray(images).reshape(-1, *models.IMAGE_SHAPE)
+    grey = np.rint(255 * (1 - np.clip(plotting.tile(images, len(images)), 0, 1))).astype("uint8")
+    stream = io.BytesIO()
+    Image.fromarray(grey).save(stream, format="png", compress_level=1)
+    return stream.getvalue()
+
+
+def picture_of(model, z):
+    """PNG bytes of one decoded code: what every move of a slider computes.
+
+    Args:
+        model: `models.Autoencoder` or `models.VAE`.
+        z: (latent_dim,).
+    """
+    return garment_png(decode(model, np.asarray(z)[None]))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CodeSpace:
+    """How a model uses its code, measured on images.
+
+    Attributes:
+        codes: draws from the aggregate posterior of a VAE, or the codes themselves, (n, latent_dim).
+        centres: posterior means of a VAE, or the codes, (n, latent_dim).
+        importance: mean KL of each latent in nats (VAE) or its variance (autoencoder), (latent_dim,).
+        measure: "KL" or "variance".
+        used: whether a latent carries anything, bool (latent_dim,): active (VAE) or not constant.
+        low, high: percentiles 0.5 and 99.5 of ``codes``, (latent_dim,).
+        order: latents by falling importance, those in use first.
+    """
+
+    codes: np.ndarray
+    centres: np.ndarray
+    importance: np.ndarray
+    measure: str
+    used: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    order: np.ndarray
+
+    def says(self, latent):
+        """What is known of a latent, for people: ``"KL 2.1 nats"``."""
+        return f"{self.measure} {self.importance[latent]:.{2 if self.importance[latent] < 1 else 1}f}" + (
+            " nats" if self.measure == "KL" else ""
+        )
+
+
+def survey(model, images, seed=1):
+    """Measure how a model uses its code.
+
+    Args:
+        model: `models.Autoencoder` or `models.VAE`.
+        images: (n, 28, 28, 1), at least a few hundred.
+        seed: of the draws from a VAE's posteriors.
+
+    Returns:
+        `CodeSpace`.
+    """
+    with _LOCK:
+        encoded = model.encode(images)
+    if model.is_variational:
+        centres, z_log_var = encoded
+        noise = np.random.default_rng(seed).standard_normal(centres.shape)
+        codes = centres + np.exp(z_log_var / 2) * noise
+        importance = ops.convert_to_numpy(losses.kl_per_latent(centres, z_log_var)).mean(axis=0)
+        measure, used = "KL", centres.var(axis=0) > metrics.ACTIVE
+    else:
+        centres = codes = encoded
+        importance, measure, used = codes.var(axis=0), "variance", codes.std(axis=0) >= 1e-6
+    low, high = np.percentile(codes, [0.5, 99.5], axis=0)
+    constant = high - low < 1e-6  # a dead unit still gets a slider that can move
+    low, high = np.where(constant, low - 1, low), np.where(constant, high + 1, high)
+    order = np.lexsort((-importance, ~used))
+    return CodeSpace(codes, centres, importance, measure, used, low, high, order)
+
+
+def histogram(values, low, high, bins=BINS):
+    """Heights of a histogram between two values, the highest 1.
+
+    Args:
+        values: (n,).
+        low, high: ends of the first and the last bin.
+        bins: number of bins.
+
+    Returns:
+        list of float, (bins,).
+    """
+    counts, _ = np.histogram(values, bins=bins, range=(low, high))
+    return (counts / max(counts.max(), 1)).round(3).tolist()
+
+
+def map_png(points, labels, low, high, size=380):
+    """Encoded garments as coloured dots that fill a square to its edges, as PNG bytes.
+
+    Args:
+        points: (n, 2).
+        labels: (n,), class indices.
+        low, high: corners of the square, (2,).
+        size: pixels a side.
+    """
+    figure = Figure(figsize=(size / 100, size / 100), dpi=100)
+    axes = figure.add_axes((0, 0, 1, 1))
+    colours = np.asarray(plotting.COLOURS)[np.asarray(labels)]
+    axes.scatter(*np.asarray(points).T, s=5, c=colours, alpha=0.6, linewidths=0)
+    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+    axes.axis("off")
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png")
+    return stream.getvalue()
+
+
+def on_the_way(start, end, way, kind="straight"):
+    """The code a part of the way from one code to another, float32 (latent_dim,).
+
+    Args:
+        start, end: (latent_dim,).
+        way: 0 (start) to 1 (end).
+        kind: "straight" or "spherical"; see `samplers.interpolate`.
+    """
+    # interpolate() walks in equal steps; the code at `way` is one of a hundred and one of them.
+    return samplers.interpolate(start, end, 101, kind)[round(100 * way)]
+
+
+class Steps:
+    """What undo goes back through. Moves of one latent in a row are one step.
+
+    Args:
+        z: the first code, (latent_dim,).
+        most: steps to remember.
+    """
+
+    def __init__(self, z, most=200):
+        self.z = np.array(z, "float32")
+        self._past = []
+        self._last = None
+        self._most = most
+
+    def __len__(self):
+        return len(self._past)
+
+    def to(self, z):
+        """Go to a code; returns the number of the latent that moved, or None where several did or none."""
+        z = np.array(z, "float32")
+        moved = np.flatnonzero(z != self.z)
+        latent = int(moved[0]) if len(moved) == 1 else None
+        if len(moved) and (latent is None or latent != self._last):
+            self._past = [*self._past[1 - self._most :], self.z]
+        if len(moved):
+            self.z, self._last = z, latent
+        return latent
+
+    def back(self):
+        """Take the last step back; returns the whole code, (latent_dim,)."""
+        if self._past:
+            self.z = self._past.pop()
+        self._last = None
+        return self.z
+
+
+class Neighbours:
+    """Distance to the nearest of a set of garments: far from all of them is a hole.
+
+    Args:
+        images: (n, 28, 28, 1).
+    """
+
+    def __init__(self, images):
+        self._flat = np.asarray(images, "float32").reshape(len(images), -1)
+        self._half = np.square(self._flat).sum(axis=1) / 2
+
+    def distance(self, image):
+        """Root mean squared pixel difference between an image (28, 28, 1) and the nearest garment."""
+        x = np.asarray(image, "float32").ravel()
+        nearest = self._flat[np.argmax(self._flat @ x - self._half)]
+        return float(np.sqrt(np.square(nearest - x).mean()))
+
+
+# --------------------------------------------------------------------------------------------------
+# Views: their browser's half is in widgets.js
+
+
+class _View(anywidget.AnyWidget):
+    _esm = (_HERE / "widgets.js").read_text(encoding="utf-8")
+    _css = (_HERE / "widgets.css").read_text(encoding="utf-8")
+    view = traitlets.Unicode().tag(sync=True)
+
+
+class Sliders(_View):
+    """Rows of sliders over one list of values, so that a whole code moves in one message.
+
+    ``rows`` are dicts: index (into ``values``), name, note, spoken, low, high, heights, folded.
+    """
+
+    view = traitlets.Unicode("sliders").tag(sync=True)
+    rows = traitlets.List().tag(sync=True)
+    # The browser that moved a slider need not be told so by the kernel: one message less a move.
+    values = traitlets.List(traitlets.Float()).tag(sync=True, echo_update=False)
+    folded = traitlets.Unicode("").tag(sync=True)
+
+
+class Picture(_View):
+    """A PNG with its alt text and a caption; ``live`` captions are read aloud as they change."""
+
+    view = traitlets.Unicode("picture").tag(sync=True)
+    png = traitlets.Bytes(b"").tag(sync=True)
+    alt = traitlets.Unicode("").tag(sync=True)
+    caption = traitlets.Unicode("").tag(sync=True)
+    live = traitlets.Bool(False).tag(sync=True)
+    columns = traitlets.Int(1).tag(sync=True)
+    width = traitlets.Int(196).tag(sync=True)
+
+    def show(self, png, caption):
+        """New picture and caption, in one message."""
+        with self.hold_sync():
+            self.png, self.caption = png, caption
+
+
+class Pad(_View):
+    """A square map with a point that pointer and arrow keys move."""
+
+    view = traitlets.Unicode("pad").tag(sync=True)
+    png = traitlets.Bytes(b"").tag(sync=True)
+    alt = traitlets.Unicode("").tag(sync=True)
+    axes = traitlets.Unicode("").tag(sync=True)
+    legend = traitlets.List().tag(sync=True)
+    low = traitlets.List(traitlets.Float()).tag(sync=True)
+    high = traitlets.List(traitlets.Float()).tag(sync=True)
+    point = traitlets.List(traitlets.Float()).tag(sync=True, echo_update=False)
+
+
+def _row(index, name, low, high, note="", spoken=None, heights=(), folded=False):
+    return {
+        "index": int(index),
+        "name": name,
+        "note": note,
+        "spoken": spoken or name,
+        "low": float(low),
+        "high": float(high),
+        "heights": list(heights),
+        "folded": bool(folded),
+    }
+
+
+def _latent_row(space, latent, **changes):
+    heights = histogram(space.codes[:, latent], space.low[latent], space.high[latent])
+    note = space.says(latent)
+    spoken = f"latent {latent}, {note}"
+    return _row(latent, f"z[{latent}]", space.low[latent], space.high[latent], note, spoken, heights, **changes)
+
+
+def _box(kind, *children):
+    box = ipywidgets.Box(children)
+    box.add_class(kind)
+    return box
+
+
+class GarmentPicker:
+    """Two controls, class and example, for one garment of a split.
+
+    Args:
+        wear: `data.Dataset`; its validation garments are offered.
+        label: what the garment is for, such as "from".
+        garment: (class name or index, example) to begin with.
+        changed: called without arguments after another garment was chosen.
+    """
+
+    def __init__(self, wear, label, garment, changed):
+        self._split, self._names = wear.validation, wear.class_names
+        kind, example = garment
+        kind = self._names.index(kind) if isinstance(kind, str) else int(kind)
+        style, layout = {"description_width": "initial"}, {"width": "auto"}
+        self._kind = ipywidgets.Dropdown(
+            options=[(name, i) for i, name in enumerate(self._names)],
+            value=kind,
+            description=label,
+            style=style,
+            layout=layout,
+        )
+        most = min(int(np.sum(self._split.labels == i)) for i in range(len(self._names))) - 1
+        self._example = ipywidgets.BoundedIntText(
+            value=example, min=0, max=most, description="example", style=style, layout={"width": "130px"}
+        )
+        self.box = _box("lw-bar", self._kind, self._example)
+        for control in (self._kind, self._example):
+            control.observe(lambda change: changed(), "value")
+
+    @property
+    def image(self):
+        """The chosen garment, (28, 28, 1)."""
+        return self._split.of_class(self._kind.value)[self._example.value]
+
+    @property
+    def name(self):
+        """Of its class."""
+        return self._names[self._kind.value]
+
+    def choose(self, kind, example=0):
+        """Choose a garment by class (name or index) and example."""
+        self._example.value = example
+        self._kind.value = self._names.index(kind) if isinstance(kind, str) else int(kind)
+
+
+class _Shell(ipywidgets.VBox):
+    """A box of views with a title, a place for errors, and a repr that is the same in every run."""
+
+    def __init__(self, what, title, *children):
+        self._what = what
+        stand_in = course.stand_in()
+        title = f"{title} · {stand_in}" if stand_in else title
+        self._error = ipywidgets.HTML()
+        self._title = ipywidgets.HTML()
+        self._retitle(title)
+        super().__init__([self._title, *children, self._error])
+        self.add_class("lw-shell")
+
+    def __repr__(self):
+        return f"<{self._what}: run the notebook to move them>"
+
+    def _retitle(self, title):
+        self._title.value = f'<div class="lw-title">{html.escape(title)}</div>'
+
+    @contextlib.contextmanager
+    def _handling(self):
+        """Around each handler: one at a time; an error is shown in the widget and raised all the same."""
+        with _LOCK:
+            try:
+                yield
+            except Exception as error:
+                text = html.escape(f"{type(error).__name__}: {error}")
+                self._error.value = f'<div class="lw-error" role="alert">{text}</div>'
+                raise
+            if self._error.value:
+                self._error.value = ""
+
+    def _button(self, text, tooltip, handler):
+        button = ipywidgets.Button(description=text, tooltip=tooltip, layout={"width": "auto"})
+
+        def pressed(_):
+            with self._handling():
+                handler()
+
+        button.on_click(pressed)
+        return button
+
+
+# --------------------------------------------------------------------------------------------------
+# Shells: what a notebook calls
+
+
+def latent_sliders(model, wear, start=("Ankle boot", 0), name=None):
+    """One slider a latent, beside the garment that the code decodes to.
+
+    Latents are ordered by their mean KL (VAE) or variance (autoencoder) on held-out garments; those a
+    model does not use are folded away. A slider covers the middle 99 % of the aggregate posterior,
+    whose histogram stands behind it. Buttons: a random code, back to the garment, undo.
+
+    Args:
+        model: `models.Autoencoder` or `models.VAE`.
+        wear: `data.Dataset`; its validation garments are used.
+        start: (class name or index, example), the garment to begin with.
+        name: of the model, for the title.
+
+    Returns:
+        `LatentSliders`, to be displayed.
+    """
+    return LatentSliders(model, wear, start, name)
+
+
+class LatentSliders(_Shell):
+    """What `latent_sliders` returns. ``z`` can be read and set, (latent_dim,)."""
+
+    def __init__(self, model, wear, start=("Ankle boot", 0), name=None):
+        self.model = model
+        self.space = space = survey(model, wear.validation.images[:SURVEYED])
+        self._sampler = samplers.StandardNormal(model.latent_dim)
+        source = "the prior N(0, I)"
+        if not model.is_variational:  # it has no prior of its own
+            self._sampler, source = samplers.FittedGaussian(space.codes), "a Gaussian fitted to the codes"
+        self._source = source
+        self._seeds = iter(range(1, 1_000_000))
+        self._garment = GarmentPicker(wear, "start from", start, self._picked)
+        self._steps = Steps(encode(model, self._garment.image[None])[0])
+        self._original = Picture(width=112)  # both fit side by side on a narrow page
+        self._decoded = Picture(width=196, alt="decoded garment of the sliders' code", live=True)
+        unused = int((~space.used).sum())
+        self.sliders = Sliders(
+            rows=[_latent_row(space, latent, folded=not space.used[latent]) for latent in space.order],
+            values=self._steps.z.tolist(),
+            folded=f"{unused} more that this model does not use",
+        )
+        self.sliders.observe(self._moved, "values")
+        self._undo_button = self._button("Undo", "take back the last change", self._undo)
+        buttons = _box(
+            "lw-bar",
+            self._button("Random", f"a code drawn from {source}", self._random),
+            self._button("Reset", "back to the code of the garment", self._reset),
+            self._undo_button,
+        )
+        pictures = _box("lw-columns", self._original, self._decoded)
+        left, right = _box("lw-grow", self.sliders), ipywidgets.VBox([self._garment.box, pictures, buttons])
+        super().__init__(
+            f"Sliders for {model.latent_dim} latents" + (f" of {name}" if name else ""),
+            f"{name + ': ' if name else ''}{model.latent_dim} latents, {space.used.sum()} in use, by {space.measure}",
+            _box("lw-columns", right, left),
+        )
+        self._show_original()
+        self._show("its code, decoded")
+
+    @property
+    def z(self):
+        return self._steps.z.copy()
+
+    @z.setter
+    def z(self, z):
+        self.sliders.values = models.check_codes(np.asarray(z)[None], self.model.latent_dim)[0].tolist()
+
+    def random(self):
+        """Draw a code: from N(0, I) for a VAE, from a Gaussian fitted to the codes for an autoencoder."""
+        with self._handling():
+            self._random()
+
+    def reset(self):
+        """Go back to the code of the chosen garment."""
+        with self._handling():
+            self._reset()
+
+    def undo(self):
+        """Take back the last change; moves of one latent in a row are one."""
+        with self._handling():
+            self._undo()
+
+    def start_from(self, kind, example=0):
+        """Start from another garment: class name or index, and example."""
+        self._garment.choose(kind, example)
+
+    def _moved(self, change):
+        with self._handling():
+            values = models.check_codes(np.asarray(change["new"])[None], self.model.latent_dim)[0]
+            if np.array_equal(values, self._steps.z):
+                return  # set by one of the buttons, which has shown it already
+            latent = self._steps.to(values)
+            self._show("" if latent is None else f"z[{latent}] = {values[latent]:.2f} · {self.space.says(latent)}")
+
+    def _go(self, z, caption):
+        self._steps.to(z)
+        self._show(caption)
+        self.sliders.values = self._steps.z.tolist()
+
+    def _random(self):
+        self._go(self._sampler.sample(1, next(self._seeds))[0], f"drawn from {self._source}")
+
+    def _reset(self):
+        self._go(encode(self.model, self._garment.image[None])[0], "its code, decoded")
+
+    def _undo(self):
+        z = self._steps.back()
+        self._show("one step back")
+        self.sliders.values = z.tolist()
+
+    def _picked(self):
+        with self._handling():
+            self._show_original()
+            self._reset()
+
+    def _show_original(self):
+        name = self._garment.name
+        self._original.alt = f"the original garment: {name}"
+        self._original.show(garment_png(self._garment.image), f"original: {name}")
+
+    def _show(self, caption):
+        self._decoded.show(picture_of(self.model, self._steps.z), caption)
+        self._undo_button.disabled = not len(self._steps)
+
+
+def interpolation_slider(model, wear, first=("Sneaker", 0), second=("Ankle boot", 0), steps=11):
+    """Two garments, a slider between their codes, and the strip of steps.
+
+    Args:
+        model: `models.Autoencoder` or `models.VAE`.
+        wear: `data.Dataset`; its validation garments are offered.
+        first, second: (class name or index, example).
+        steps: pictures in the strip, both ends included.
+
+    Returns:
+        `InterpolationSlider`, to be displayed. ``way`` can be read and set, 0 to 1.
+    """
+    return InterpolationSlider(model, wear, first, second, steps)
+
+
+class InterpolationSlider(_Shell):
+    """What `interpolation_slider` returns."""
+
+    def __init__(self, model, wear, first, second, steps=11):
+        self.model, self._count = model, steps
+        self._ends = [GarmentPicker(wear, "from", first, self._renew), GarmentPicker(wear, "to", second, self._renew)]
+        self._kind = ipywidgets.Dropdown(
+            options=["straight", "spherical"], description="way", style={"description_width": "initial"}
+        )
+        self._kind.layout.width = "auto"
+        self._kind.observe(lambda change: self._renew(), "value")
+        self.sliders = Sliders(rows=[_row(0, "way", 0, 1, "from · to", "part of the way")], values=[0.5])
+        self.sliders.observe(lambda change: self._renew(strip=False), "values")
+        self._originals = [Picture(width=112), Picture(width=112)]
+        self._decoded = Picture(width=196, alt="decoded garment at this part of the way", live=True)
+        self._strip = Picture(
+            width=56 * steps, columns=steps, alt=f"{steps} decoded steps from one garment to the other"
+        )
+        super().__init__(
+            "Slider between two garments",
+            f"{model.latent_dim} latents: the way from one garment's code to another's",
+            _box("lw-bar", *[end.box for end in self._ends], self._kind),
+            _box("lw-columns", self._originals[0], self._decoded, self._originals[1]),
+            self.sliders,
+            self._strip,
+        )
+        self._renew()
+
+    @property
+    def way(self):
+        return self.sliders.values[0]
+
+    @way.setter
+    def way(self, way):
+        self.sliders.values = [float(way)]
+
+    def _renew(self, strip=True):
+        with self._handling():
+            if not 0 <= self.way <= 1:
+                raise ValueError(f"way is {self.way:g}; expected 0 (the first garment) to 1 (the second).")
+            if strip:
+                self._codes = encode(self.model, np.stack([end.image for end in self._ends]))
+                for picture, end, side in zip(self._originals, self._ends, ("from", "to"), strict=True):
+                    picture.alt = f"original garment, {side}: {end.name}"
+                    picture.show(garment_png(end.image), f"{side}: {end.name}")
+                codes = samplers.interpolate(*self._codes, self._count, self._kind.value)
+                self._strip.show(garment_png(decode(self.model, codes)), f"{self._count} steps, {self._kind.value}")
+            z = on_the_way(*self._codes, self.way, self._kind.value)
+            self._decoded.show(picture_of(self.model, z), f"{self.way:.0%} of the way, {self._kind.value}")
+
+
+def latent_pad(model, wear, latents=None, start=("Ankle boot", 0)):
+    """A map of encoded garments: move over it with pointer or arrow keys and see the decoded garment.
+
+    Args:
+        model: `models.Autoencoder` or `models.VAE` with at least two latents.
+        wear: `data.Dataset`; its validation garments are drawn on the map.
+        latents: the two latents of the map; the two most important if None. The others keep the
+            value they have for the garment ``start``.
+        start: (class name or index, example).
+
+    Returns:
+        `LatentPad`, to be displayed. ``point`` can be read and set, (2,).
+
+    Raises:
+        ValueError: the model has one latent, or ``latents`` are not two of its.
+    """
+    return LatentPad(model, wear, latents, start)
+
+
+class LatentPad(_Shell):
+    """What `latent_pad` returns."""
+
+    def __init__(self, model, wear, latents=None, start=("Ankle boot", 0)):
+        if model.latent_dim < 2:
+            raise ValueError("a map needs two latents; this model has one. Use latent_sliders.")
+        split = wear.validation.head(min(SURVEYED, len(wear.validation)))
+        self.model = model
+        self.space = space = survey(model, split.images)
+        latents = sorted(space.order[:2].tolist()) if latents is None else list(latents)
+        if len(set(latents)) != 2 or not all(0 <= latent < model.latent_dim for latent in latents):
+            raise ValueError(f"latents are {latents}; expected two different ones, 0 to {model.latent_dim - 1}.")
+        self.latents = latents
+        self._garment = GarmentPicker(wear, "start from", start, self._picked)
+        self._z = encode(model, self._garment.image[None])[0]
+        low, high = space.low[latents], space.high[latents]
+        across, up = (f"z[{latent}]" for latent in latents)
+        self.pad = Pad(
+            png=map_png(space.centres[:, latents], split.labels, low, high),
+            alt=f"Map of {len(split):,} encoded garments, {across} to the right, {up} upwards, coloured by class.",
+            axes=f"right {across}: {low[0]:.1f} to {high[0]:.1f} · up {up}: {low[1]:.1f} to {high[1]:.1f}",
+            legend=[[name, to_hex(colour)] for name, colour in zip(wear.class_names, plotting.COLOURS, strict=True)],
+            low=low.tolist(),
+            high=high.tolist(),
+            point=self._z[latents].tolist(),
+        )
+        self.sliders = Sliders(
+            rows=[{**_latent_row(space, latent), "index": i} for i, latent in enumerate(latents)],
+            values=self.pad.point,
+        )
+        for view, trait in ((self.pad, "point"), (self.sliders, "values")):
+            view.observe(self._moved, trait)
+        self._decoded = Picture(width=252, alt="decoded garment at the point of the map", live=True)
+        super().__init__(
+            f"Map of z{latents}",
+            f"z[{latents[0]}] and z[{latents[1]}] of {model.latent_dim} latents",
+            _box(
+                "lw-columns",
+                self.pad,
+                _box("lw-grow", ipywidgets.VBox([self._garment.box, self._decoded, self.sliders])),
+            ),
+        )
+        self._show()
+
+    @property
+    def point(self):
+        return self._z[self.latents].copy()
+
+    @point.setter
+    def point(self, point):
+        self.pad.point = [float(value) for value in point]
+
+    def _moved(self, change):
+        with self._handling():
+            if np.array_equal(np.float32(change["new"]), self._z[self.latents]):
+                return  # the other view said it already
+            z = self._z.copy()
+            z[self.latents] = models.check_codes([change["new"]], 2)[0]
+            self._z = z
+            self._show()
+            self.pad.point = self.sliders.values = change["new"]
+
+    def _picked(self):
+        with self._handling():
+            self._z = encode(self.model, self._garment.image[None])[0]
+            self._show()
+            self.pad.point = self.sliders.values = self.point.tolist()
+
+    def _show(self):
+        caption = " · ".join(f"z[{latent}] = {self._z[latent]:.2f}" for latent in self.latents)
+        self._decoded.show(picture_of(self.model, self._z), caption)
+
+
+def compare_models(models_, wear, start=("Sneaker", 0), towards=("Ankle boot", 0)):
+    """The same garment and the same move in several models, side by side.
+
+    Two moves: towards another garment's code, and off in a random direction. The second is counted in
+    spreads (standard deviations) of each model's own codes, so that models with larger codes are not
+    spared. Under each picture: its distance to the nearest held-out garment. Where it grows, the code
+    space has a hole.
+
+    Args:
+        models_: dict of label to `models.Autoencoder` or `models.VAE`.
+        wear: `data.Dataset`; its validation garments are used.
+        start, towards: (class name or index, example).
+
+    Returns:
+        `ModelComparison`, to be displayed. ``way`` (0 to 1) and ``off`` (spreads) can be read and set.
+
+    Raises:
+        ValueError: no models.
+    """
+    return ModelComparison(models_, wear, start, towards)
+
+
+class ModelComparison(_Shell):
+    """What `compare_models` returns."""
+
+    def __init__(self, models_, wear, start=("Sneaker", 0), towards=("Ankle boot", 0)):
+        if not models_:
+            raise ValueError("there is nothing to compare; give a dict of label to model.")
+        self.models = dict(models_)
+        images = wear.validation.images[:SURVEYED]
+        self._spread = {label: encode(model, images).std(axis=0) for label, model in self.models.items()}
+        self._pool = Neighbours(images)
+        self._seed = 1
+        self._ends = [
+            GarmentPicker(wear, "start from", start, self._encode),
+            GarmentPicker(wear, "towards", towards, self._encode),
+        ]
+        self.sliders = Sliders(
+            rows=[
+                _row(0, "towards", 0, 1, "of the way", "part of the way towards the other garment"),
+                _row(1, "off", 0, 3, "spreads", "off in a random direction, in spreads of the codes"),
+            ],
+            values=[0.0, 0.0],
+        )
+        self.sliders.observe(lambda change: self._renew(), "values")
+        self._original = Picture(width=140)
+        self.pictures = {label: Picture(width=168, alt=f"decoded by {label}") for label in self.models}
+        super().__init__(
+            "The same move in several models",
+            "The same garment, the same move; distance to the nearest of "
+            f"{len(images):,} held-out garments, root mean square a pixel",
+            _box("lw-bar", *[end.box for end in self._ends]),
+            self.sliders,
+            _box("lw-bar", self._button("Another direction", "draw another random direction", self._turn)),
+            _box("lw-columns", self._original, *self.pictures.values()),
+        )
+        self._encode()
+
+    @property
+    def way(self):
+        return self.sliders.values[0]
+
+    @way.setter
+    def way(self, way):
+        self.sliders.values = [float(way), self.off]
+
+    @property
+    def off(self):
+        return self.sliders.values[1]
+
+    @off.setter
+    def off(self, off):
+        self.sliders.values = [self.way, float(off)]
+
+    def codes(self):
+        """Where the move leads in each model: dict of label to z, (latent_dim,)."""
+        codes = {}
+        for label, (start, end) in self._codes.items():
+            # Models of one latent_dim go in the same direction.
+            direction = np.random.default_rng(self._seed).standard_normal(len(start))
+            codes[label] = start + self.way * (end - start) + self.off * self._spread[label] * direction
+        return codes
+
+    def turn(self):
+        """Draw another random direction."""
+        with self._handling():
+            self._turn()
+
+    def _turn(self):
+        self._seed += 1
+        self._renew()
+
+    def _encode(self):
+        with self._handling():
+            ends = np.stack([end.image for end in self._ends])
+            self._codes = {label: encode(model, ends) for label, model in self.models.items()}
+            name = self._ends[0].name
+            self._original.alt = f"the original garment: {name}"
+            self._original.show(garment_png(ends[0]), f"original: {name}")
+            self._renew()
+
+    def _renew(self):
+        with self._handling():
+            for label, z in self.codes().items():
+                x_hat = decode(self.models[label], z[None])[0]
+                self.pictures[label].show(garment_png(x_hat), f"{label} · {self._pool.distance(x_hat):.3f}")
+
+
+def explorer(wear, names=None, start=("Ankle boot", 0)):
+    """Any shipped model: choose it, then move its latents; a model with two latents gets its map too.
+
+    Args:
+        wear: `data.Dataset`.
+        names: names from `checkpoints.names`; all that have stored weights for ``wear`` if None.
+        start: (class name or index, example).
+
+    Returns:
+        `Explorer`, to be displayed. ``name`` can be read and set.
+    """
+    return Explorer(wear, shipped(wear) if names is None else names, start)
+
+
+def shipped(wear):
+    """Names of the models that have stored weights for a data set, as a list."""
+    found = []
+    for name in checkpoints.names():
+        with contextlib.suppress(FileNotFoundError):
+            checkpoints.manifest(name, wear.slug)
+            found.append(name)
+    return found
+
+
+class Explorer(_Shell):
+    """What `explorer` returns. ``tool`` is the `LatentSliders` or `LatentPad` of the chosen model."""
+
+    def __init__(self, wear, names, start=("Ankle boot", 0)):
+        if not names:
+            raise ValueError("there is no model to explore; `make checkpoints` trains them.")
+        self._wear, self._start = wear, start
+        abouts = {name: checkpoints.plan(name).about for name in names}
+        self._choice = ipywidgets.Dropdown(
+            options=[(f"{name}: {about}", name) for name, about in abouts.items()],
+            value="dense_vae_10" if "dense_vae_10" in names else names[0],
+            description="model",
+            style={"description_width": "initial"},
+            layout={"width": "auto", "max_width": "100%"},
+        )
+        self._choice.observe(self._chosen, "value")
+        self._place = ipywidgets.VBox()
+        super().__init__(
+            "Explorer of the shipped models", f"{len(names)} models, {wear.name}", self._choice, self._place
+        )
+        self._chosen()
+
+    @property
+    def name(self):
+        return self._choice.value
+
+    @name.setter
+    def name(self, name):
+        self._choice.value = name
+
+    def _chosen(self, change=None):
+        with self._handling():
+            model = checkpoints.load(self.name, self._wear.slug)
+            tools = [LatentSliders(model, self._wear, self._start, self.name)]
+            if model.latent_dim == 2:
+                tools.append(LatentPad(model, self._wear, start=self._start))
+            for old in self._place.children:
+                _close(old)
+            self.tool = tools[0]
+            self._place.children = tools
+
+
+def _close(widget):
+    """Close a widget and all inside it, so that the browser forgets them."""
+    for child in getattr(widget, "children", ()):
+        _close(child)
+    widget.close()
