@@ -121,7 +121,7 @@ def log_likelihood_per_image(vae, images, samples=1000, seed=1, batch_size=20):
         vae: `models.VAE`.
         images: (n, 28, 28, 1); grey, or binarised (`binarise`) to compare with the literature.
         samples: codes drawn per image; always state it beside the number.
-        seed: of the codes. The first images of a longer list get the same codes as by themselves.
+        seed: of the codes. The first ``batch_size`` images of a longer list get the same codes as by themselves.
         batch_size: images a step; memory grows with batch_size * samples.
 
     Returns:
