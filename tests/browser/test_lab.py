@@ -106,10 +106,17 @@ def decoded(tool):
 
 
 def settles(page, tool, model, wanted=None, z_of=lambda values: values):
-    """Wait until the picture is that of the kernel's code, and the code what is wanted (index: value)."""
+    """Wait until the picture is that of the kernel's code, and the code what is wanted (index: value).
+
+    Where nothing is wanted, the code must have stood still for half a second: moves may still be on their way.
+    """
+    values = told(tool)
     for _ in range(200):
-        values = told(tool)
+        if wanted is None:
+            page.wait_for_timeout(500)
+        before, values = values, told(tool)
         right = all(abs(values[i] - value) < 1e-4 for i, value in (wanted or {}).items())
+        right = right and (wanted is not None or np.array_equal(before, values))
         image = np.rint(255 * (1 - model.decode(z_of(values)[None])[0, :, :, 0]))
         if right and np.abs(decoded(tool) - image).max() <= 1:
             return values
