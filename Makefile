@@ -22,7 +22,7 @@ EXPLORE = --Voila.ip=127.0.0.1 $(SCREEN) --TagRemovePreprocessor.remove_cell_tag
 unexport PYTHONPATH PYTHONHOME
 export JUPYTER_PREFER_ENV_PATH = 1
 
-.PHONY: help lab explore test bench checkpoints results pictures readme setup clean
+.PHONY: help lab explore test bench checkpoints results sweeps pictures readme setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -47,6 +47,9 @@ checkpoints: setup ## train the shipped models that are missing (long; goes on a
 
 results: setup ## run the stored experiments that are missing (long; goes on after a stop)
 	$(VENV) -m helpers.release results
+
+sweeps: setup ## run notebook 05's sweeps that are missing (about an hour; goes on after a stop)
+	$(VENV) -m helpers.release sweeps
 
 pictures: setup ## draw the pictures of README and notebooks again
 	$(VENV) -m helpers.release pictures

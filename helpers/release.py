@@ -1,4 +1,4 @@
-"""Train, measure, draw and list what the course ships: `make checkpoints`, `results`, `pictures`, `readme`."""
+"""Train, measure, draw and list what the course ships (`make checkpoints results sweeps pictures readme`)."""
 
 import argparse
 import sys
@@ -63,6 +63,94 @@ EXPERIMENTS = {
     },
 }
 
+# Notebook 05's sweeps, of the same form: rows have validation figures, to choose by, and test figures.
+_S4 = {"batch_size": 64, "learning_rate": 1e-3, "schedule": "constant"}
+_TUNED = {"hidden": [400, 200, 100], "activation": "silu", "latent_dim": 10, "likelihood": "bernoulli"}
+_TUNING = {"model": "dense_vae", "arguments": _TUNED, "recipe": {"epochs": 8, "optimizer": "adam", **_COSINE}}
+SWEEPS = {
+    "tuning_depth": {
+        "about": "S4's first task, its recipe: one hidden layer or three",
+        "model": "dense_vae",
+        "arguments": {"latent_dim": 20, "activation": "relu"},
+        "recipe": {"epochs": 15, **_S4},
+        "variants": {
+            "784-400-20": {"arguments": {"hidden": [400]}},
+            "784-400-200-100-20": {"arguments": {"hidden": [400, 200, 100]}},
+        },
+        "seeds": _SEEDS,
+    },
+    "tuning_sizes": {
+        "about": "S4's second task, its recipe: six pairs of first layer and code",
+        "model": "dense_vae",
+        "arguments": {"activation": "relu"},
+        "recipe": {"epochs": 10, **_S4},
+        "variants": {
+            f"h = {h}, z = {z}": {"arguments": {"hidden": [h, 200, 100], "latent_dim": z}}
+            for h, z in ((400, 40), (200, 50), (400, 70), (300, 30), (250, 80), (300, 5))
+        },
+        "seeds": _SEEDS,
+    },
+    "tuning_latent_size": {
+        "about": "the size of the code, with a fixed and a learned noise of the pixels",
+        **_TUNING,
+        "variants": {
+            f"{likelihood}, z = {z}": {"arguments": {"likelihood": likelihood, "latent_dim": z}}
+            for likelihood, sizes in {
+                "bernoulli": (2, 5, 10, 20, 40, 80),
+                "gaussian": (5, 80),
+                "optimal_gaussian": (2, 5, 10, 20, 40, 80),
+            }.items()
+            for z in sizes
+        },
+        "seeds": _SEEDS,
+    },
+    "tuning_learning_rate": {
+        "about": "the learning rate, constant and along a cosine",
+        **_TUNING,
+        "variants": {
+            f"{schedule}, {rate:g}": {"recipe": {"schedule": schedule, "learning_rate": rate}}
+            for schedule, rates in {
+                "cosine": (1e-4, 3e-4, 1e-3, 2e-3, 5e-3, 2e-2),
+                "constant": (1e-4, 3e-4, 1e-3, 2e-3, 5e-3),
+            }.items()
+            for rate in rates
+        },
+        "seeds": _SEEDS,
+    },
+    "tuning_activation": {
+        "about": "the activation of the hidden layers, each with two learning rates",
+        **_TUNING,
+        "variants": {
+            f"{activation}, {rate:g}": {"arguments": {"activation": activation}, "recipe": {"learning_rate": rate}}
+            for activation in ("relu", "selu", "silu", "tanh")
+            for rate in (1e-3, 2e-3)
+        },
+        "seeds": _SEEDS,
+    },
+    "tuning_optimizer": {
+        "about": "the optimiser, each with three learning rates of its own",
+        **_TUNING,
+        "variants": {
+            f"{optimizer}, {rate:g}": {"recipe": {"optimizer": optimizer, "learning_rate": rate}}
+            for optimizer, rates in {
+                "adam": (1e-3, 2e-3, 5e-3),
+                "rmsprop": (3e-4, 1e-3, 3e-3),
+                "sgd": (1e-5, 1e-4, 1e-3),
+            }.items()
+            for rate in rates
+        },
+        "seeds": _SEEDS,
+    },
+    "tuning_conv_autoencoder": {
+        "about": "a convolutional autoencoder of S1's kind, three epochs",
+        "model": "conv_autoencoder",
+        "arguments": {"filters": [16, 32, 64], "hidden": [128], "latent_dim": 10},
+        "recipe": {"epochs": 3, **_COSINE},
+        "variants": {"10 codes": {}},
+        "seeds": _SEEDS,
+    },
+}
+
 
 # Models whose likelihood is estimated with many samples, and how; the literature binarises the test set once.
 IMPORTANCE_WEIGHTED = {
@@ -114,13 +202,14 @@ def train_and_judge(config, state):
 
 
 def run_experiment(name, wear, anew=False):
-    """Train the models of a stored experiment and write one row of test figures for each.
+    """Train the models of a stored experiment or sweep and write one row of figures for each.
 
-    Trainings that are finished are kept, so an interrupted experiment goes on. For autoencoders, PCA at
-    each code size comes first.
+    Trainings that are finished are kept, so an interrupted experiment goes on. For autoencoders of an
+    experiment, PCA at each code size comes first. In a sweep a training whose loss became infinite is an
+    outcome too: its row has "status" "failed" and no figures.
 
     Args:
-        name: key of `EXPERIMENTS`.
+        name: key of `EXPERIMENTS` or `SWEEPS`.
         wear: `data.Dataset`, whole.
         anew: write the result again where it is stored already.
 
@@ -132,24 +221,32 @@ def run_experiment(name, wear, anew=False):
     stored = files.read_json(path, f"Delete it and run `make results` again ({name}).") if path.exists() else {}
     if stored.get("recipe") == setting and not anew:
         return
+    sweep = name in SWEEPS
+    trial, folder = (
+        (sweeps.train_and_measure, sweeps.FOLDER / "tuning")
+        if sweep
+        else (train_and_judge, sweeps.FOLDER / "experiments")
+    )
     trials = [
-        (label, seed, _configuration(setting, label, seed, wear))
+        (label, seed, _configuration(setting, label, seed, wear) | ({"split": "test"} if sweep else {}))
         for label in setting["variants"]
         for seed in setting["seeds"]
     ]
     print(f"{name}: {setting['about']}", flush=True)
-    folder = sweeps.FOLDER / "experiments"
-    table = sweeps.run([config for *_, config in trials], train_and_judge, folder)
-    if (table.status == "failed").any():
+    table = sweeps.run([config for *_, config in trials], trial, folder)
+    diverged = table.error.str.startswith("FloatingPointError") & sweep
+    if (~diverged & (table.status == "failed")).any():
         raise RuntimeError(f"{name} is not whole; mend what the lines above say and run it again.")
-    rows = _pca_rows(setting, wear) if setting["model"].endswith("autoencoder") else []
-    for label, seed, config in trials:
-        result = sweeps.read(sweeps.folder_of(config, folder))
+    rows = _pca_rows(setting, wear) if setting["model"].endswith("autoencoder") and not sweep else []
+    for (label, seed, config), status in zip(trials, table.status, strict=True):
+        result = sweeps.read(sweeps.folder_of(config, folder)) if status == "done" else {}
         change = setting["variants"][label]
         varied = change.get("arguments", {}) | change.get("recipe", {})
+        varied = {field: "-".join(map(str, v)) if isinstance(v, list) else v for field, v in varied.items()}
         size = {"latent_dim": config["arguments"]["latent_dim"]}
         model = "autoencoder" if setting["model"].endswith("autoencoder") else "VAE"
-        rows.append({"model": model, "variant": label, "seed": seed, **size, **varied, **result})
+        outcome = {"status": status} if sweep else {}
+        rows.append({"model": model, "variant": label, "seed": seed, **size, **varied, **outcome, **result})
     files.write_json(path, {"data": wear.slug, "recipe": setting, "rows": rows})
 
 
@@ -191,14 +288,14 @@ def likelihood_recipe(slug):
 
 def setting_on(slug, name):
     """A stored experiment as it is done on a data set: a dict that JSON can hold."""
-    setting = EXPERIMENTS[name]
+    setting = (EXPERIMENTS | SWEEPS)[name]
     variants = {
         label: {part: checkpoints.recipe_on(slug, fields) for part, fields in change.items()}
         for label, change in setting["variants"].items()
     }
     seeds = setting["seeds"]
-    if slug == wardrobe.SLUG and setting["model"].startswith("conv_"):
-        seeds = seeds[:1]  # convolutions are dear, and the stand-in only has to show that all runs
+    if slug == wardrobe.SLUG:  # the stand-in only has to show that all runs; a sweep's spread needs two
+        seeds = seeds[:2] if name in SWEEPS else seeds[:1] if setting["model"].startswith("conv_") else seeds
     recipe = checkpoints.recipe_on(slug, setting["recipe"])
     return {**setting, "recipe": recipe, "variants": variants, "seeds": seeds}
 
@@ -287,10 +384,10 @@ def readme_with_results(text):
 
 
 def main(arguments=None):
-    """Command line: ``python -m helpers.release checkpoints|results|pictures|readme``."""
+    """Command line: ``python -m helpers.release checkpoints|results|sweeps|pictures|readme``."""
     parser = argparse.ArgumentParser(prog="python -m helpers.release", description=__doc__)
-    parser.add_argument("what", choices=["checkpoints", "results", "pictures", "readme"])
-    parser.add_argument("names", nargs="*", help="models or experiments; all where none is named")
+    parser.add_argument("what", choices=["checkpoints", "results", "sweeps", "pictures", "readme"])
+    parser.add_argument("names", nargs="*", help="models, experiments or sweeps; all where none is named")
     parser.add_argument("--anew", action="store_true", help="train also what is stored already")
     chosen = parser.parse_args(arguments)
     if chosen.what == "readme":
@@ -304,6 +401,9 @@ def main(arguments=None):
                 estimate_likelihoods(wear, chosen.anew)
             else:
                 run_experiment(name, wear, chosen.anew)
+    elif chosen.what == "sweeps":
+        for name in chosen.names or SWEEPS:
+            run_experiment(name, wear, chosen.anew)
     elif chosen.what == "pictures":
         pictures(wear)
     else:

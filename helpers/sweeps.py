@@ -96,7 +96,7 @@ def train_and_measure(config, state):
         dict of numbers. Choose by those that begin with "validation_"; "test_" is for final numbers
         only. Names are those of `metrics.measure`. "train_loss" is the mean over the last epoch,
         "epochs_run" counts early stopping in, "cpu_seconds" are those of the training, or None where
-        it was interrupted.
+        it was interrupted. "history" is that of `training.fit`; `read` gives it.
 
     Raises:
         ValueError: the configuration is not of this form.
@@ -116,7 +116,7 @@ def train_and_measure(config, state):
     for split in ("validation", "test")[: 2 if config.get("split") == "test" else 1]:
         measured = metrics.measure(model, dataclasses.replace(wear, test=getattr(wear, split)))
         row |= {f"{split}_{name}": value for name, value in measured.items()}
-    return row
+    return row | {"history": history}
 
 
 def _check(config):
