@@ -221,28 +221,35 @@ def save(model, name, history, metrics=None, folder=SHIPPED / DEFAULT):
         metrics: dict of numbers on held-out images, or None.
         folder: where to.
     """
-    bits = bits_on(folder.name, name)
+    about = {
+        "name": name,
+        "about": plan(name).about,
+        "data": folder.name,
+        "configuration": plan(name).configuration(folder.name),
+        "parameters": model.encoder.count_params() + model.decoder.count_params(),
+        "metrics": metrics or {},
+        "history": history,
+    }
+    store(model, folder / f"{name}.npz", about, bits_on(folder.name, name))
+
+
+def store(model, path, about, bits):
+    """Write the two files of a model: its weights, rounded, and its manifest.
+
+    Args:
+        model: anything with ``weight_arrays`` and ``weight_variables``.
+        path: of the weights; the manifest lies beside them.
+        about: the manifest as a dict; versions and the SHA-256 of the weights are added.
+        bits: 16 or 8, as for `round_weights`.
+    """
     round_weights(model, bits)
-    path = folder / f"{name}.npz"
     files.write_arrays(path, _packed(model.weight_arrays(), bits))
-    files.write_json(
-        folder / f"{name}.json",
-        {
-            "name": name,
-            "about": plan(name).about,
-            "data": folder.name,
-            "configuration": plan(name).configuration(folder.name),
-            "parameters": model.encoder.count_params() + model.decoder.count_params(),
-            "metrics": metrics or {},
-            "history": history,
-            "versions": {
-                "python": platform.python_version(),
-                "keras": keras.__version__,
-                "backend": keras.backend.backend(),
-            },
-            "sha256": _sha256(path),
-        },
-    )
+    versions = {
+        "python": platform.python_version(),
+        "keras": keras.__version__,
+        "backend": keras.backend.backend(),
+    }
+    files.write_json(path.with_suffix(".json"), {**about, "versions": versions, "sha256": _sha256(path)})
 
 
 def round_weights(model, bits=16):
@@ -334,34 +341,49 @@ def load(name, data=DEFAULT):
         files.DamagedFile: weights or manifest are damaged, or do not belong together.
     """
     about = manifest(name, data)
-    path = _folder(name, data) / f"{name}.npz"
-    if not path.exists():
-        raise files.DamagedFile(f"{path.name} is missing beside its manifest. {_REMEDY}")
-    if _sha256(path) != about.get("sha256"):
-        raise files.DamagedFile(f"{path.name} is not the file its manifest describes (SHA-256 differs). {_REMEDY}")
     model = plan(name).build()
-    assign(model, _unpacked(files.read_arrays(path, _REMEDY)), path.name)
+    restore(model, _folder(name, data) / f"{name}.npz", about)
     return model
 
 
-def assign(model, arrays, source):
+def restore(model, path, about, remedy=_REMEDY):
+    """Put the stored weights that a manifest describes into a model, all or none.
+
+    Args:
+        model: as built by its plan.
+        path: of the weights.
+        about: the manifest as a dict.
+        remedy: sentence for the error: what the reader should do.
+
+    Raises:
+        files.DamagedFile: the weights are missing or damaged, or are not those of the manifest.
+    """
+    if not path.exists():
+        raise files.DamagedFile(f"{path.name} is missing beside its manifest. {remedy}")
+    if _sha256(path) != about.get("sha256"):
+        raise files.DamagedFile(f"{path.name} is not the file its manifest describes (SHA-256 differs). {remedy}")
+    assign(model, _unpacked(files.read_arrays(path, remedy)), path.name, remedy)
+
+
+def assign(model, arrays, source, remedy=_REMEDY):
     """Put stored arrays into a model, all or none.
 
     Args:
         model: as built by its plan.
         arrays: dict as `weight_arrays` gives it.
         source: name of the file, for the error.
+        remedy: sentence for the error: what the reader should do.
 
     Raises:
         files.DamagedFile: names, shapes or values do not fit.
     """
     variables = model.weight_variables()
     if set(arrays) != set(variables):
-        raise files.DamagedFile(f"{source} holds other layers than the model. {_REMEDY}")
+        raise files.DamagedFile(f"{source} holds other layers than the model. {remedy}")
     for key, variable in variables.items():
         array = arrays[key]
         if array.shape != tuple(variable.shape) or array.dtype.kind != "f" or not np.isfinite(array).all():
-            raise files.DamagedFile(f"{source}: {key} does not fit the model (shape {array.shape}). {_REMEDY}")
+            raise files.DamagedFile(f"{source}: {key} does not fit the model (shape {array.shape}). {remedy}")
     for key, variable in variables.items():
         variable.assign(arrays[key])
 

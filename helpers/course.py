@@ -11,6 +11,7 @@ Settings a reader can make, all through environment variables:
 """
 
 import contextlib
+import logging
 import os
 import platform
 import sys
@@ -49,6 +50,14 @@ os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with _quiet_stderr():
     import keras
+
+
+def _not_about_retracing(record):
+    return "retracing" not in record.getMessage()
+
+
+# TensorFlow counts the compilations of all models as one, and from the fifth model on warns of too many.
+logging.getLogger("tensorflow").addFilter(_not_about_retracing)
 
 
 def begin(seed=1):

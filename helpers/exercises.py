@@ -282,6 +282,69 @@ def _latents_that_suffice(answer, vae, images):
 
 
 # --------------------------------------------------------------------------------------------------
+# Notebook 05
+
+
+@exercise("05.1")
+def _minutes_of_a_sweep(answer):
+    trials, seconds, workers = 4 * 3 * 5, 40, 2
+    minutes = trials * seconds / workers / 60
+    answer = float(answer)
+    if abs(answer - minutes) < 0.01:
+        return None
+    if abs(answer - minutes * workers) < 0.01:
+        return "two workers train side by side."
+    if abs(answer - minutes * 60) < 0.01:
+        return "these are seconds."
+    if abs(answer - minutes / 5) < 0.01:
+        return "each setting is trained with each of the five seeds."
+    return "count the trainings: rates times activations times seeds."
+
+
+def _paired(table, first, second):
+    sides = [table[table["variant"] == variant].sort_values("seed") for variant in (first, second)]
+    return [side["validation_negative_elbo"].to_numpy() for side in sides]
+
+
+@exercise("05.2")
+def _half_width_of_a_difference(answer, table, first, second):
+    a, b = _paired(table, first, second)
+    low, high = stats.ttest_rel(a, b).confidence_interval(0.95)
+    truth, error = (high - low) / 2, stats.sem(a - b)
+    answer = float(answer)
+    if abs(answer - truth) < 0.01 * truth:
+        return None
+    if abs(answer - 1.96 * error) < 0.01 * truth:
+        return "1.96 is for many seeds; take Student's t."
+    if abs(answer - error) < 0.01 * truth:
+        return "that is the standard error; multiply it by Student's t."
+    if abs(answer - truth * np.sqrt((len(a) - 1) / len(a))) < 0.01 * truth:
+        return "divide the squares by n - 1 (ddof=1)."
+    if abs(answer - truth * np.sqrt(len(a))) < 0.01 * truth:
+        return "divide the spread by the root of the number of pairs."
+    return "subtract seed by seed first; then t times the spread of the differences by the root of their number."
+
+
+@exercise("05.3")
+def _seeds_that_settle_it(answer, table, first, second):
+    a, b = _paired(table, first, second)
+    n = np.arange(2, 10_000)
+    errors = stats.tstd(a - b) / np.sqrt(n)
+    first_of = {
+        name: int(n[np.argmax(factor * errors < abs((a - b).mean()))])
+        for name, factor in {"t": stats.t.ppf(0.975, n - 1), "1.96": 1.96}.items()
+    }
+    answer = int(answer)
+    if answer == first_of["t"]:
+        return None
+    if answer == first_of["1.96"]:
+        return "1.96 is for many seeds; t is larger for few."
+    return (
+        f"with {answer} seeds the interval {'still holds 0' if answer < first_of['t'] else 'is narrower than needed'}."
+    )
+
+
+# --------------------------------------------------------------------------------------------------
 # Notebook 07
 
 

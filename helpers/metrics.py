@@ -1,19 +1,31 @@
 """What a model is worth on held-out data.
 
 Numpy arrays in, floats out, with standard errors where a number is a mean over images. Losses are
-nats per image; images are float32 (n, 28, 28, 1) in [0, 1].
+nats per image; images are float32 (n, 28, 28, 1) in [0, 1]. `evaluate` measures all that applies to a
+model; `judge_samples` judges pictures, wherever they come from.
 """
 
 import copy
 import dataclasses
+import sys
 
 import numpy as np
 import pandas as pd
 from keras import ops
 from scipy.special import logsumexp, xlogy
+from skimage.metrics import structural_similarity
+from sklearn import config_context
 from sklearn.decomposition import PCA as _PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import pairwise_distances_chunked
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
-from helpers import course, losses, models
+from helpers import course, losses, models, samplers
+from helpers.classifier import features
 
 ACTIVE = 0.01  # variance of z_mean from which a latent counts as active (Burda et al. 2015)
 
@@ -33,6 +45,15 @@ class Estimate:
 
     def __str__(self):
         return f"{self.value:.2f} ± {self.standard_error:.2f}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Rate:
+    """The KL to the prior and its two parts, nats per image: ``rate = mutual_information + marginal_kl``."""
+
+    mutual_information: Estimate
+    marginal_kl: Estimate
+    rate: Estimate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,6 +169,48 @@ def log_likelihood(vae, images, samples=1000, seed=1, batch_size=20):
     return Estimate.of(log_likelihood_per_image(vae, images, samples, seed, batch_size))
 
 
+def mutual_information(vae, images, seed=1, batch_size=500):
+    """What the rate of a VAE is spent on: telling images apart, or codes that the prior does not expect.
+
+    The mean KL of q(z | x) to the prior is I(x; z), how much a code says about which of these images it
+    came from, plus the KL of all codes together, q(z), to the prior. Only the first is of use; the second
+    is what samples of the prior suffer from. One code is drawn per image.
+
+    I(x; z) cannot exceed log n, and nears it once all images are told apart: 9.21 nats for 10,000 images. Where
+    it comes close, it is the n that is measured, and the second part is too large by what the first lacks.
+    Compare models on the same images.
+
+    Source: Hoffman, Johnson, "ELBO surgery: yet another way to carve up the variational evidence lower
+    bound" (2016).
+
+    Args:
+        vae: `models.VAE`.
+        images: (n, 28, 28, 1); q(z) is the mean of their posteriors. Time grows with n squared.
+        seed: of the codes.
+        batch_size: images a step; memory grows with batch_size * n.
+
+    Returns:
+        `Rate`, in nats per image.
+
+    Raises:
+        ValueError: not a VAE, or images out of shape or range.
+    """
+    z_mean, z_log_var = (part.astype("float64") for part in _variational(vae).encode(images))
+    noise = np.random.default_rng(seed).standard_normal(z_mean.shape)
+    z, precision = z_mean + np.exp(z_log_var / 2) * noise, np.exp(-z_log_var)
+    # (z - z_mean)^2 / sigma^2 + log sigma^2 of code i under image j, multiplied out: two matrix products
+    weighted, constant = z_mean * precision, (z_mean**2 * precision + z_log_var).sum(axis=1)
+    log_q_z = []
+    for i in range(0, len(z), batch_size):
+        part = z[i : i + batch_size]
+        log_q = -0.5 * (part**2 @ precision.T - 2 * part @ weighted.T + constant)
+        most = log_q.max(axis=1)
+        log_q_z.append(most + np.log(np.exp(log_q - most[:, None]).mean(axis=1)))
+    information = -0.5 * (noise**2 + z_log_var).sum(axis=1) - np.concatenate(log_q_z)
+    kl = ops.convert_to_numpy(losses.kl(z_mean, z_log_var)).astype("float64")
+    return Rate(Estimate.of(information), Estimate.of(kl - information), Estimate.of(kl))
+
+
 def kl_per_latent(vae, images):
     """Mean KL of each latent in nats, float array (latent_dim,): how much it says about an image."""
     z_mean, z_log_var = _variational(vae).encode(images)
@@ -174,10 +237,65 @@ def dead_units(autoencoder, images):
 
 def mse(images, x_hat):
     """Mean squared error per pixel of reconstructions, as an `Estimate` over images."""
+    return Estimate.of(_mse_per_image(images, x_hat))
+
+
+def _mse_per_image(images, x_hat):
+    images, x_hat = _pairs(images, x_hat)
+    return np.square(images - x_hat).reshape(len(images), -1).mean(axis=1)
+
+
+def _pairs(images, x_hat):
+    """Both as float64, or an error where they are not of one shape."""
     images, x_hat = np.asarray(images, dtype="float64"), np.asarray(x_hat, dtype="float64")
     if images.shape != x_hat.shape:
         raise ValueError(f"images have shape {images.shape} but x_hat has shape {x_hat.shape}; they must be equal.")
-    return Estimate.of(np.square(images - x_hat).reshape(len(images), -1).mean(axis=1))
+    return images, x_hat
+
+
+def psnr(images, x_hat):
+    """Peak signal-to-noise ratio of reconstructions: minus ten times the decimal logarithm of an image's MSE.
+
+    The mean of decibels over images, not the decibels of the mean MSE: easy images count for more.
+
+    Args:
+        images: (n, 28, 28, 1) in [0, 1].
+        x_hat: their reconstructions, same shape.
+
+    Returns:
+        `Estimate` over images, in dB.
+
+    Raises:
+        ValueError: shapes differ, or an image is reproduced exactly, which is worth infinitely many dB.
+    """
+    error = _mse_per_image(images, x_hat)
+    if not error.all():
+        raise ValueError(
+            f"x_hat[{int(error.argmin())}] equals its image exactly, so its PSNR is infinite. "
+            "Were the images themselves passed as x_hat?"
+        )
+    return Estimate.of(-10 * np.log10(error))
+
+
+def ssim(images, x_hat):
+    """Structural similarity of reconstructions: 1 for equal images, near 0 for unrelated ones.
+
+    Local means, spreads and covariances under a Gaussian window of sigma 1.5, averaged over the windows that
+    lie within the image (its middle 18 x 18 pixels).
+
+    Source: Wang, Bovik, Sheikh, Simoncelli, "Image quality assessment: from error visibility to structural
+    similarity" (2004).
+
+    Args:
+        images: (n, 28, 28, 1) in [0, 1].
+        x_hat: their reconstructions, same shape.
+
+    Returns:
+        `Estimate` over images.
+    """
+    pairs = zip(*_pairs(images, x_hat), strict=True)
+    settings = {"data_range": 1.0, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    return Estimate.of([structural_similarity(x[..., 0], other[..., 0], **settings) for x, other in pairs])
 
 
 def bernoulli(images, x_hat):
@@ -330,6 +448,321 @@ def nearest(images, pool):
     index = np.concatenate([np.argmax(flat[i : i + 500] @ others.T - half, axis=1) for i in starts])
     # The distance itself is worked out anew, because that product loses digits where x and y are close.
     return index, np.sqrt(np.square(flat - others[index]).mean(axis=1, dtype="float64"))
+
+
+def linear_probe(codes_train, labels_train, codes_test, labels_test):
+    """Accuracy of a linear classifier on codes: how plainly a code says what the garment is.
+
+    Multinomial logistic regression on standardised codes, trained until it converges.
+
+    Source: Alain, Bengio, "Understanding intermediate layers using linear classifier probes" (2016).
+
+    Args:
+        codes_train, codes_test: (n, latent_dim), as `code` of a model gives them.
+        labels_train, labels_test: (n,).
+
+    Returns:
+        `Estimate` over test images.
+    """
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    with threadpool_limits(1):  # so small a problem: on a busy machine threads mostly wait for each other
+        return _accuracy(probe.fit(codes_train, labels_train), codes_test, labels_test)
+
+
+def nearest_neighbours_accuracy(codes_train, labels_train, codes_test, labels_test, neighbours=5):
+    """Accuracy of a vote among the nearest training codes: whether classes lie together, in whatever shape.
+
+    Codes are taken as they are. To standardise them would blow up the noise of latents that a VAE does not use.
+
+    Args:
+        codes_train, codes_test: (n, latent_dim), as `code` of a model gives them.
+        labels_train, labels_test: (n,).
+        neighbours: that vote.
+
+    Returns:
+        `Estimate` over test images.
+    """
+    voters = KNeighborsClassifier(neighbours, algorithm="brute")
+    return _accuracy(voters.fit(codes_train, labels_train), codes_test, labels_test)
+
+
+def _accuracy(fitted, codes, labels):
+    return Estimate.of(fitted.predict(codes) == labels)
+
+
+def interpolation_smoothness(model, images_a, images_b, classifier=None, steps=16):
+    """How directly decoded pictures change on the straight way from one code to another.
+
+    For each pair: the distance between the first and the last picture, divided by the length of the path
+    through all pictures between them. 1 is a straight path; a detour, such as over a garment of a third
+    kind, makes it smaller. Measured in the features of the classifier, because in pixels the straight path is
+    a cross-fade of two ghosts, so that PCA would have exactly 1.
+
+    Args:
+        model: anything with ``encode`` and ``decode``.
+        images_a, images_b: ends of the ways, each (n, 28, 28, 1).
+        classifier: `classifier.Classifier` whose features measure distances; None: in pixels.
+        steps: pictures of a way, both ends included. More steps give longer paths.
+
+    Returns:
+        `Estimate` over pairs whose pictures change at all; not a number where fewer than two do.
+    """
+    starts, ends = _codes(model, images_a), _codes(model, images_b)
+    ratios = []
+    for i in range(0, len(starts), 100):
+        ways = [samplers.interpolate(*pair, steps) for pair in zip(starts[i : i + 100], ends[i : i + 100], strict=True)]
+        pictures = _decoded(model, np.concatenate(ways))
+        seen = pictures if classifier is None else features(classifier, pictures)
+        seen = seen.reshape(len(ways), steps, -1).astype("float64")
+        path = np.linalg.norm(np.diff(seen, axis=1), axis=2).sum(axis=1)
+        moved = path > 0
+        ratios.append(np.linalg.norm(seen[:, -1] - seen[:, 0], axis=1)[moved] / path[moved])
+    ratios = np.concatenate(ratios)
+    return Estimate.of(ratios) if len(ratios) > 1 else Estimate(float("nan"), float("nan"))
+
+
+def _codes(model, images):
+    """One code an image; PCA has no other encoder than this."""
+    return getattr(model, "code", model.encode)(images)
+
+
+def _decoded(model, z):
+    """Images of codes; those of PCA, which leave [0, 1], are clipped."""
+    return np.clip(model.decode(z), 0, 1)
+
+
+def frechet_distance(features_a, features_b, resamples=50, seed=1):
+    """Fréchet distance between two sets of features, taken as two normal distributions.
+
+    The formula of Heusel et al., in the features of *our* classifier: numbers cannot be compared with distances
+    in another network's features. Few images make two equal distributions look apart, and
+    the more so the fewer there are; only numbers with the same n can be compared, so both sets must have
+    the same size. `frechet_floor` is what real images get.
+
+    The standard error is the spread over resamples of both sets (bootstrap): disjoint parts would have fewer
+    images each and so measure another, larger distance. The value is that of the sets themselves, since resamples
+    are biased further upwards. It is the error of drawing images, not of training the model; where the two
+    distributions are equal it is too large.
+
+    Source: Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter, "GANs trained by a two time-scale update rule
+    converge to a local Nash equilibrium" (2017).
+
+    Args:
+        features_a, features_b: each (n, k), from `classifier.features`.
+        resamples: number of resamples for the standard error, at least 2.
+        seed: of the resamples.
+
+    Returns:
+        `Estimate`; squared units of the features.
+
+    Raises:
+        ValueError: the sets differ in shape, or hold fewer than two images.
+    """
+    a, b = (np.asarray(part, dtype="float64") for part in (features_a, features_b))
+    if a.shape != b.shape or a.ndim != 2 or len(a) < 2:
+        raise ValueError(
+            f"features have shapes {a.shape} and {b.shape}; expected (n, k) twice with one n of 2 or more, "
+            "because the distance depends on n. Take the first n of the larger set."
+        )
+    generator = np.random.default_rng(seed)
+    with threadpool_limits(1):  # as in `linear_probe`
+        again = [
+            _frechet(*(part[generator.integers(0, len(part), len(part))] for part in (a, b))) for _ in range(resamples)
+        ]
+        return Estimate(_frechet(a, b), float(np.std(again, ddof=1)))
+
+
+def _frechet(a, b):
+    means, roots, traces = zip(*(_moments(part) for part in (a, b)), strict=True)
+    # The trace of the root of a product of covariances is the sum of singular values of the product of their roots,
+    # which exists and is real also where a covariance is singular.
+    shared = np.linalg.svd(roots[0] @ roots[1], compute_uv=False).sum()
+    return float(np.square(means[0] - means[1]).sum() + sum(traces) - 2 * shared)
+
+
+def _moments(part):
+    """Mean, symmetric root and trace of the covariance of features."""
+    covariance = np.cov(part, rowvar=False).reshape(part.shape[1], part.shape[1])
+    values, vectors = np.linalg.eigh(covariance)
+    return part.mean(axis=0), vectors * np.sqrt(values.clip(0)) @ vectors.T, covariance.trace()
+
+
+def frechet_floor(wear, classifier, n=10_000):
+    """Fréchet distance of the first n training images from the first n test images: the least to hope for.
+
+    Args:
+        wear: `data.Dataset`.
+        classifier: `classifier.Classifier`.
+        n: images of each; the same as for the pictures to be judged.
+    """
+    real, others = (features(classifier, part.head(n).images) for part in (wear.test, wear.train))
+    return frechet_distance(others, real)
+
+
+def precision_recall(real, generated, neighbours=3):
+    """Share of generated pictures that could be real, and share of real ones that could be generated.
+
+    A set covers the balls around its members that reach to their third neighbour within the set. Precision
+    falls with bad pictures, recall with missing kinds. Both depend on the number of pictures: compare at one n.
+
+    Source: Kynkäänniemi, Karras, Laine, Lehtinen, Aila, "Improved precision and recall metric for assessing
+    generative models" (2019).
+
+    Args:
+        real, generated: features, each (n, k).
+        neighbours: how many neighbours a ball reaches to.
+
+    Returns:
+        (precision, recall), each an `Estimate` over the pictures that fall or do not; the balls count as given.
+
+    Raises:
+        ValueError: a set has no more pictures than ``neighbours``.
+    """
+    real, generated = (np.asarray(part, dtype="float64") for part in (real, generated))
+    if min(len(real), len(generated)) <= neighbours:
+        raise ValueError(f"sets of {len(real)} and {len(generated)} pictures; each needs more than {neighbours}.")
+    return Estimate.of(_covered(generated, real, neighbours)), Estimate.of(_covered(real, generated, neighbours))
+
+
+def _covered(points, centres, neighbours):
+    """Which points lie within the ball of any centre, bool (n,)."""
+    balls = NearestNeighbors(n_neighbors=neighbours, algorithm="brute").fit(centres)
+    radii = balls.kneighbors()[0][:, -1]  # without points of its own, a centre is no neighbour of itself
+
+    def within(distances, start):
+        return (distances <= radii).any(axis=1)
+
+    with config_context(working_memory=64):  # MiB of distances at a time
+        return np.concatenate(list(pairwise_distances_chunked(points, centres, reduce_func=within)))
+
+
+def memorisation(samples, train, test):
+    """How near samples come to training images, as a share of how near test images come.
+
+    The mean distance of samples to their nearest training image, over that of test images to theirs. A
+    copier has 0, another draw of the same garments about 1. Blurred pictures lie nearer to everything, so a value
+    somewhat below 1 is no proof of copying: look at the nearest ones (`nearest`).
+
+    Args:
+        samples: generated pictures, (n, 28, 28, 1).
+        train: the images the model was trained on, (m, 28, 28, 1).
+        test: images it has not seen, (k, 28, 28, 1).
+
+    Returns:
+        `Estimate`; the standard error is that of a ratio of two means.
+
+    Raises:
+        ValueError: all test images are among the training images.
+    """
+    ours, theirs = (Estimate.of(nearest(images, train)[1]) for images in (samples, test))
+    if theirs.value == 0:
+        raise ValueError("each test image is also a training image, so nothing is held out to compare with.")
+    ratio = ours.value / theirs.value
+    return Estimate(ratio, float(np.hypot(ours.standard_error, ratio * theirs.standard_error) / theirs.value))
+
+
+def judge_samples(images, wear, classifier, memory=2000):
+    """All that is measured on pictures alone, wherever they come from: a model, a sampler, the training set.
+
+    Args:
+        images: generated pictures, (n, 28, 28, 1) in [0, 1]; they are compared with the first n test images. State
+            n beside the numbers: all but memorisation depend on it.
+        wear: `data.Dataset`.
+        classifier: `classifier.Classifier` of that data, whose features judge.
+        memory: compare only so many pictures and test images with the training images.
+
+    Returns:
+        dict of name to `Estimate`: frechet_distance, precision, recall, memorisation.
+
+    Raises:
+        ValueError: more pictures than test images, or images out of shape or range.
+    """
+    real = wear.test.head(len(images)).images
+    seen, generated = features(classifier, real), features(classifier, images)
+    precision, recall = precision_recall(seen, generated)
+    return {
+        "frechet_distance": frechet_distance(generated, seen),
+        "precision": precision,
+        "recall": recall,
+        "memorisation": memorisation(images[:memory], wear.train.images, real[:memory]),
+    }
+
+
+def evaluate(model, wear, classifier, sampler=None, samples=10_000, pairs=200, seed=1, verbose=True):
+    """Everything the course measures on one model, on the test images of ``wear``.
+
+    What does not apply is absent: a plain autoencoder and PCA have no distribution over codes and so no ELBO and
+    no rate; without a prior, they have no samples either, unless a sampler is given. Smoothness is absent where
+    the decoder ignores its code. `log_likelihood` is not part of it, because it takes longer than all the rest.
+
+    Args:
+        model: anything with ``encode`` and ``decode``: a model of the course, or `PCA`.
+        wear: `data.Dataset`.
+        classifier: `classifier.Classifier` of that data, whose features judge pictures.
+        sampler: one of `samplers`, of which codes to decode; None: the prior of a VAE.
+        samples: generated pictures, judged against as many test images; 0 judges none.
+        pairs: interpolations between test images.
+        seed: of all codes.
+        verbose: show progress.
+
+    Returns:
+        dict of name to `Estimate` or int. On all test images: mse, psnr, ssim, linear_probe,
+        nearest_neighbours_accuracy (fitted on all training images); for a VAE negative_elbo, reconstruction, kl,
+        mutual_information, marginal_kl and active_units; for an autoencoder dead_units. On pairs of
+        test images: interpolation_smoothness. On samples: what `judge_samples` gives.
+    """
+    images = wear.test.images
+    z = _codes(model, images)
+    variational = getattr(model, "is_variational", False)
+    if sampler is None and variational:
+        sampler = samplers.StandardNormal(model.latent_dim)
+
+    def reconstruction():
+        x_hat = model.decode(z)
+        return {"mse": mse(images, x_hat), "psnr": psnr(images, x_hat), "ssim": ssim(images, x_hat)}
+
+    def likelihood():
+        bound, parts = elbo(model, images, seed=seed), mutual_information(model, images, seed)
+        return {
+            **{name: getattr(bound, name) for name in ("negative_elbo", "reconstruction", "kl")},
+            **{name: getattr(parts, name) for name in ("mutual_information", "marginal_kl")},
+            "active_units": active_units(model, images),
+        }
+
+    def codes():
+        found = _codes(model, wear.train.images), wear.train.labels, z, wear.test.labels
+        unused = {} if variational else {"dead_units": dead_units(model, images)}
+        return unused | {
+            "linear_probe": linear_probe(*found),
+            "nearest_neighbours_accuracy": nearest_neighbours_accuracy(*found),
+        }
+
+    def interpolation():
+        found = interpolation_smoothness(model, images[:pairs], images[pairs : 2 * pairs], classifier)
+        return {"interpolation_smoothness": found} if np.isfinite(found.value) else {}
+
+    def generation():
+        return judge_samples(_decoded(model, sampler.sample(samples, seed)), wear, classifier)
+
+    steps = [reconstruction, codes, interpolation]
+    steps += ([likelihood] if variational else []) + ([generation] if sampler and samples else [])
+    numbers = {}
+    with tqdm(steps, disable=not verbose, file=sys.stderr, leave=False) as bar:
+        for step in bar:
+            bar.set_description(step.__name__)
+            numbers |= step()
+    return numbers
+
+
+def flat(numbers):
+    """`evaluate`'s or `judge_samples`' dict for a table or JSON: a float and a "..._standard_error" an `Estimate`."""
+    row = {}
+    for name, number in numbers.items():
+        if isinstance(number, Estimate):
+            row |= {name: number.value, f"{name}_standard_error": number.standard_error}
+        else:
+            row[name] = number
+    return row
 
 
 def scoreboard(rows, images, seed=1):

@@ -17,7 +17,7 @@ from PIL import Image
 from scipy.special import xlogy
 from scipy.stats import norm
 
-from helpers import course, samplers
+from helpers import course, samplers, sweeps
 
 GREY = "gray_r"  # dark garment on white paper reads best beside text
 COLOURS = sns.color_palette("colorblind", 10)
@@ -1073,4 +1073,75 @@ def plot_rate_distortion(table, title="Rate and distortion, judged at beta = 1")
     axes.set(xlabel="rate: KL, nats per image", ylabel="distortion: reconstruction, nats per image")
     axes.legend(title="", fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     sns.despine(ax=axes)
+    return figure
+
+
+def plot_trials(table, by, value, title="", xlabel=None, ties=True):
+    """Each training as a dot, a row a setting, the setting with the lowest mean on top.
+
+    The bar is the mean over seeds. Beside a row: its mean, and "tie" where `sweeps.tie` cannot tell it
+    from the row on top.
+
+    Args:
+        table: as `sweeps.run` returns it; failed trials are not drawn.
+        by: column, or list of columns, that tell the settings apart.
+        value: column in which less is better.
+        title: above the figure.
+        xlabel: text below; the column's name if None.
+        ties: mark ties. Turn it off for test figures, of which nothing is chosen.
+    """
+    columns = [by] if isinstance(by, str) else list(by)
+    rows = table.dropna(subset=[value]).copy()
+    rows["setting"] = rows[columns].astype(str).agg(", ".join, axis=1)
+    ranked = sweeps.best(rows, "setting", value) if ties else sweeps.summary(rows, "setting", value).sort_values("mean")
+    names = ", ".join(ranked.index)
+    figure = _figure(7.6, 0.34 * len(ranked) + 1.1, f"A dot for each training, a row for each setting: {names}.")
+    axes = figure.subplots()
+    places = {setting: row for row, setting in enumerate(ranked.index)}
+    for colour, (seed, part) in zip(COLOURS[:3] * 9, rows.groupby("seed"), strict=False):
+        heights = part["setting"].map(places)
+        axes.scatter(part[value], heights, color=colour, s=26, label=f"seed {seed}", zorder=3, linewidths=0)
+    axes.vlines(
+        ranked["mean"], np.arange(len(ranked)) - 0.3, np.arange(len(ranked)) + 0.3, color="black", linewidth=1.2
+    )
+    decimals = 2 if ranked["mean"].abs().max() >= 1 else 4
+    for row, outcome in enumerate(ranked.itertuples()):
+        note = f"{outcome.mean:.{decimals}f}" + ("  tie" if ties and outcome.tie else "")
+        axes.annotate(
+            note, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=8, annotation_clip=False
+        )
+    axes.set(yticks=range(len(ranked)), yticklabels=ranked.index, ylim=(len(ranked) - 0.5, -0.5))
+    axes.set(xlabel=xlabel or value, title=title)
+    axes.grid(axis="y", color="0.9")
+    axes.set_axisbelow(True)
+    figure.legend(*axes.get_legend_handles_labels(), fontsize=8, frameon=False, ncols=3, loc="outside lower center")
+    sns.despine(ax=axes, left=True)
+    return figure
+
+
+def plot_sweeps(tables, value, title="Every training is a dot", xlabel=None):
+    """All trainings of several sweeps on one line each, by distance from the sweep's best mean.
+
+    Args:
+        tables: dict of label to table of a sweep, with columns variant and seed.
+        value: column in which less is better.
+        title: above the figure.
+        xlabel: text below.
+    """
+    figure = _figure(9, 0.5 * len(tables) + 1.1, f"A dot for each training, a row for each sweep: {', '.join(tables)}.")
+    axes = figure.subplots()
+    for row, (colour, table) in enumerate(zip(COLOURS, tables.values(), strict=False)):
+        found = table.dropna(subset=[value])
+        behind = found[value] - found.groupby("variant")[value].mean().min()
+        jitter = np.random.default_rng(1).uniform(-0.22, 0.22, len(found))
+        axes.scatter(behind, row + jitter, color=colour, s=22, alpha=0.8, linewidths=0)
+    axes.axvline(0, color="black", linewidth=0.8, linestyle="--")
+    axes.set_xscale("symlog", linthresh=1, linscale=1.2)
+    high = axes.get_xlim()[1]
+    ticks = [tick for tick in (-0.5, 0, 0.5, 1, 2, 5, 10, 20, 50, 100, 200) if tick < high]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
+    axes.minorticks_off()
+    axes.set(yticks=range(len(tables)), yticklabels=tables, ylim=(len(tables) - 0.5, -0.5), title=title)
+    axes.set(xlabel=xlabel or f"{value}, above the best mean of its row")
+    sns.despine(ax=axes, left=True)
     return figure

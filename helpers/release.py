@@ -7,7 +7,19 @@ import time
 import numpy as np
 import pandas as pd
 
-from helpers import checkpoints, course, data, files, metrics, plotting, samplers, sweeps, training, wardrobe
+from helpers import (
+    checkpoints,
+    classifier,
+    course,
+    data,
+    files,
+    metrics,
+    plotting,
+    samplers,
+    sweeps,
+    training,
+    wardrobe,
+)
 
 README = course.ROOT / "README.md"
 IMAGES = course.ROOT / "images"
@@ -151,6 +163,35 @@ SWEEPS = {
     },
 }
 
+# Notebook 06's trainings, of the same form: rows hold what `train_and_evaluate` finds.
+_HALF_WIDTH = {"filters": [16, 32, 64], "hidden": [128]}
+COMPARISONS = {
+    "comparison": {
+        "about": "autoencoder and VAE, dense and convolutional, with 10 and 32 codes, equal epochs",
+        "model": "dense_vae",
+        "arguments": {"activation": "silu"},
+        "recipe": {"epochs": 6, **_COSINE},
+        "variants": {
+            f"{net} {kind}, {size} codes": {
+                "model": f"{net.replace('convolutional', 'conv')}_{kind.lower()}",
+                "arguments": {"latent_dim": size, **shape},
+            }
+            for size in (10, 32)
+            for net, shape in {"dense": {"hidden": [256, 128]}, "convolutional": _HALF_WIDTH}.items()
+            for kind in ("autoencoder", "VAE")
+        },
+        "seeds": _SEEDS,
+    },
+    "vae_without_kl": {
+        "about": "S4's third task, its recipe: the VAE of its first task and the same net as an autoencoder",
+        "model": "dense_vae",
+        "arguments": {"latent_dim": 20, "hidden": [400], "activation": "relu"},
+        "recipe": {"epochs": 15, **_S4},
+        "variants": {"VAE": {}, "autoencoder": {"model": "dense_autoencoder"}},
+        "seeds": _SEEDS,
+    },
+}
+
 
 # Models whose likelihood is estimated with many samples, and how; the literature binarises the test set once.
 IMPORTANCE_WEIGHTED = {
@@ -167,7 +208,7 @@ def ship(names, wear, anew=False):
     """Train, measure and store models; those stored already are passed over.
 
     Args:
-        names: names from `checkpoints.names`.
+        names: names from `checkpoints.names`, and `classifier.NAME`.
         wear: `data.Dataset`.
         anew: train also what is stored.
     """
@@ -177,6 +218,9 @@ def ship(names, wear, anew=False):
     for done, name in enumerate(todo):
         left = f" · {training.clock((time.monotonic() - began) / done * (len(todo) - done))} left" if done else ""
         print(f"{name} ({done + 1} of {len(todo)}){left}", flush=True)
+        if name == classifier.NAME:
+            classifier.ship(wear)
+            continue
         model, history = checkpoints.train(name, wear)
         checkpoints.save(model, name, history, metrics.measure(model, wear), folder)
         checkpoints.state_file(name, wear.slug).unlink()
@@ -201,15 +245,55 @@ def train_and_judge(config, state):
     return row | {"history": history}
 
 
-def run_experiment(name, wear, anew=False):
-    """Train the models of a stored experiment or sweep and write one row of figures for each.
+def train_and_evaluate(config, state):
+    """Train one model of a comparison and find all that `metrics.evaluate` measures, samples in three ways among it.
 
-    Trainings that are finished are kept, so an interrupted experiment goes on. For autoencoders of an
+    Args:
+        config: as for `sweeps.train`.
+        state: path of the file from which a killed training goes on.
+
+    Returns:
+        dict: parameters, "cpu_seconds" of the training (None where it was interrupted), what
+        `metrics.evaluate` finds, what `metrics.judge_samples` finds of 10,000 pictures decoded from each
+        of "prior", "gaussian" and "mixture", as "prior_frechet_distance" and so on, and "history".
+    """
+    model, wear, history, seconds = sweeps.train_with_clock(config, state)
+    row = {
+        "parameters": model.encoder.count_params() + model.decoder.count_params(),
+        "cpu_seconds": seconds,
+    }
+    eye, codes = classifier.load(wear.slug), model.code(wear.train.images)
+    row |= metrics.flat(metrics.evaluate(model, wear, eye, samples=0, verbose=False))
+    ways = {
+        "prior": samplers.StandardNormal(model.latent_dim),
+        "gaussian": samplers.FittedGaussian(codes),
+        "mixture": samplers.GaussianMixture(codes, components=20),
+    }
+    for way, sampler in ways.items():
+        pictures = model.decode(sampler.sample(len(wear.test), seed=1))
+        judged = metrics.flat(metrics.judge_samples(pictures, wear, eye))
+        row |= {f"{way}_{name}": value for name, value in judged.items()}
+    return row | {"history": history}
+
+
+# Sorts of stored results: settings, folder of the trials, trial, what a configuration has besides.
+def _kinds():
+    return (
+        (EXPERIMENTS, "experiments", train_and_judge, {}),
+        (SWEEPS, "tuning", sweeps.train_and_measure, {"split": "test"}),
+        (COMPARISONS, "comparisons", train_and_evaluate, {}),
+    )
+
+
+def run_experiment(name, wear, anew=False):
+    """Train the models of a stored experiment, sweep or comparison and write one row of figures for each.
+
+    Trainings that are finished are kept, so an interrupted one goes on. For autoencoders of an
     experiment, PCA at each code size comes first. In a sweep a training whose loss became infinite is an
     outcome too: its row has "status" "failed" and no figures.
 
     Args:
-        name: key of `EXPERIMENTS` or `SWEEPS`.
+        name: key of `EXPERIMENTS`, `SWEEPS` or `COMPARISONS`.
         wear: `data.Dataset`, whole.
         anew: write the result again where it is stored already.
 
@@ -221,14 +305,10 @@ def run_experiment(name, wear, anew=False):
     stored = files.read_json(path, f"Delete it and run `make results` again ({name}).") if path.exists() else {}
     if stored.get("recipe") == setting and not anew:
         return
-    sweep = name in SWEEPS
-    trial, folder = (
-        (sweeps.train_and_measure, sweeps.FOLDER / "tuning")
-        if sweep
-        else (train_and_judge, sweeps.FOLDER / "experiments")
-    )
+    folder, trial, more = next(kind[1:] for kind in _kinds() if name in kind[0])
+    folder, sweep = sweeps.FOLDER / folder, name in SWEEPS
     trials = [
-        (label, seed, _configuration(setting, label, seed, wear) | ({"split": "test"} if sweep else {}))
+        (label, seed, _configuration(setting, label, seed, wear) | more)
         for label in setting["variants"]
         for seed in setting["seeds"]
     ]
@@ -237,14 +317,14 @@ def run_experiment(name, wear, anew=False):
     diverged = table.error.str.startswith("FloatingPointError") & sweep
     if (~diverged & (table.status == "failed")).any():
         raise RuntimeError(f"{name} is not whole; mend what the lines above say and run it again.")
-    rows = _pca_rows(setting, wear) if setting["model"].endswith("autoencoder") and not sweep else []
+    rows = _pca_rows(setting, wear) if name in EXPERIMENTS and setting["model"].endswith("autoencoder") else []
     for (label, seed, config), status in zip(trials, table.status, strict=True):
         result = sweeps.read(sweeps.folder_of(config, folder)) if status == "done" else {}
         change = setting["variants"][label]
         varied = change.get("arguments", {}) | change.get("recipe", {})
         varied = {field: "-".join(map(str, v)) if isinstance(v, list) else v for field, v in varied.items()}
         size = {"latent_dim": config["arguments"]["latent_dim"]}
-        model = "autoencoder" if setting["model"].endswith("autoencoder") else "VAE"
+        model = "autoencoder" if config["model"].endswith("autoencoder") else "VAE"
         outcome = {"status": status} if sweep else {}
         rows.append({"model": model, "variant": label, "seed": seed, **size, **varied, **outcome, **result})
     files.write_json(path, {"data": wear.slug, "recipe": setting, "rows": rows})
@@ -288,21 +368,25 @@ def likelihood_recipe(slug):
 
 def setting_on(slug, name):
     """A stored experiment as it is done on a data set: a dict that JSON can hold."""
-    setting = (EXPERIMENTS | SWEEPS)[name]
+    setting = (EXPERIMENTS | SWEEPS | COMPARISONS)[name]
     variants = {
-        label: {part: checkpoints.recipe_on(slug, fields) for part, fields in change.items()}
+        label: {part: checkpoints.recipe_on(slug, c) if part == "recipe" else c for part, c in change.items()}
         for label, change in setting["variants"].items()
     }
     seeds = setting["seeds"]
-    if slug == wardrobe.SLUG:  # the stand-in only has to show that all runs; a sweep's spread needs two
-        seeds = seeds[:2] if name in SWEEPS else seeds[:1] if setting["model"].startswith("conv_") else seeds
+    if slug == wardrobe.SLUG:  # the stand-in only has to show that all runs; the spread over seeds needs two
+        if name not in EXPERIMENTS:
+            seeds = seeds[:2]
+        elif setting["model"].startswith("conv_"):
+            seeds = seeds[:1]
     recipe = checkpoints.recipe_on(slug, setting["recipe"])
     return {**setting, "recipe": recipe, "variants": variants, "seeds": seeds}
 
 
 def _configuration(setting, label, seed, wear):
     parts = {part: setting[part] | setting["variants"][label].get(part, {}) for part in ("arguments", "recipe")}
-    return {"model": setting["model"], **parts, "seed": seed, "data": {"slug": wear.slug}}
+    model = setting["variants"][label].get("model", setting["model"])
+    return {"model": model, **parts, "seed": seed, "data": {"slug": wear.slug}}
 
 
 def _pca_rows(setting, wear):
@@ -327,12 +411,25 @@ def pictures(wear):
     z = autoencoder.encode(six)
     convolutional = checkpoints.load("conv_vae_32")
     seven = np.stack([test.of_class(label)[7] for label in (0, 1, 3, 5, 7, 8, 9)])
+    questions = {
+        "one layer or three": "tuning_depth",
+        "six sizes": "tuning_sizes",
+        "size of the code": "tuning_latent_size",
+        "learning rate": "tuning_learning_rate",
+        "activation": "tuning_activation",
+        "optimiser": "tuning_optimizer",
+    }
+    trials = {question: checkpoints.result(name)[0] for question, name in questions.items()}
+    trials["size of the code"] = trials["size of the code"].query("likelihood == 'bernoulli'")
     figures = {
         "course": plotting.plot_sheet(vae.decode(codes), 16),
         "01_hero": plotting.plot_memory(pca, np.stack(garments)),
         "02_hero": plotting.plot_bottleneck(six, z, autoencoder.decode(z)),
         "03_hero": plotting.plot_wardrobe(checkpoints.load("dense_vae_2"), columns=24, rows=7),
         "04_hero": plotting.plot_uncertainty(seven, *metrics.reconstruction_spread(convolutional, seven), title=""),
+        "05_hero": plotting.plot_sweeps(
+            trials, "validation_negative_elbo", xlabel="nats per image above the best setting of the row, validation"
+        ),
     }
     for name, figure in figures.items():
         with files.written_aside(IMAGES / f"{name}.png") as aside:
@@ -396,7 +493,7 @@ def main(arguments=None):
     course.begin()
     wear = data.load()
     if chosen.what == "results":
-        for name in chosen.names or [*EXPERIMENTS, "importance_weighted"]:
+        for name in chosen.names or [*EXPERIMENTS, *COMPARISONS, "importance_weighted"]:
             if name == "importance_weighted":
                 estimate_likelihoods(wear, chosen.anew)
             else:
@@ -407,7 +504,7 @@ def main(arguments=None):
     elif chosen.what == "pictures":
         pictures(wear)
     else:
-        ship(chosen.names or checkpoints.names(), wear, chosen.anew)
+        ship(chosen.names or [*checkpoints.names(), classifier.NAME], wear, chosen.anew)
     return 0
 
 

@@ -84,6 +84,21 @@ def train(config, state):
         return fit()
 
 
+def train_with_clock(config, state):
+    """`train`, and the CPU seconds it took, reading the data set not counted.
+
+    Args, errors: as for `train`.
+
+    Returns:
+        (model, `Dataset`, history, seconds); seconds is None for a training that went on after an interruption.
+    """
+    _check(config)
+    _wear(config["data"]["slug"])
+    fresh, began = not Path(state).exists(), time.process_time()
+    model, wear, history = train(config, state)
+    return model, wear, history, round(time.process_time() - began, 2) if fresh else None
+
+
 def train_and_measure(config, state):
     """Train one model and measure it on held-out images: the trial of the course.
 
@@ -102,15 +117,11 @@ def train_and_measure(config, state):
         ValueError: the configuration is not of this form.
         data.DataError: the data set cannot be had here.
     """
-    _check(config)
-    _wear(config["data"]["slug"])  # before the clock starts
-    fresh, began = not Path(state).exists(), time.process_time()
-    model, wear, history = train(config, state)
-    seconds = time.process_time() - began
+    model, wear, history, seconds = train_with_clock(config, state)
     row = {
         "parameters": model.encoder.count_params() + model.decoder.count_params(),
         "epochs_run": len(history["loss"]),
-        "cpu_seconds": round(seconds, 2) if fresh else None,
+        "cpu_seconds": seconds,
         "train_loss": history["loss"][-1],
     }
     for split in ("validation", "test")[: 2 if config.get("split") == "test" else 1]:

@@ -13,7 +13,6 @@ import contextlib
 import dataclasses
 import html
 import io
-import logging
 import threading
 from pathlib import Path
 
@@ -33,14 +32,6 @@ BINS = 24
 _HERE = Path(__file__).parent
 # Python callbacks, encodings and decodings take turns; a handler may call another one.
 _LOCK = threading.RLock()
-
-
-def _not_about_retracing(record):
-    return "retracing" not in record.getMessage()
-
-
-# TensorFlow counts the compilations of all models as one, and from the fifth model on warns of too many.
-logging.getLogger("tensorflow").addFilter(_not_about_retracing)
 
 
 # --------------------------------------------------------------------------------------------------

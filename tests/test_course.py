@@ -27,6 +27,7 @@ FLOORS = {
     "training": 3,
     "samplers": 3,
     "checkpoints": 3.5,
+    "classifier": 3.6,
     "metrics": 4,
     "sweeps": 4.5,
     "plotting": 5,

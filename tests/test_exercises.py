@@ -1,7 +1,9 @@
 """Checks: right, wrong with a hint, or not tried yet; and no answer makes one fail."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import stats
 
 from conftest import small_autoencoder, small_vae
 from helpers import exercises, metrics
@@ -11,6 +13,7 @@ PLAIN = {
     "01.1": (784 * np.log(2), {784: "bits", np.log(2): "one pixel", 1.0: "same"}),
     "02.1": (223_586, {222_176: "bias", 111_410: "encoder alone", 7: "eight layers"}),
     "04.1": (18_496, {18_432: "bias", 576: "32 channels", 903_168: "does not count", 3: "64 kernels"}),
+    "05.1": (20, {40: "side by side", 1200: "seconds", 4: "five seeds", 7: "count the trainings"}),
     "03.1": (0.818147, {0.596574: "variance", 0.818147 / np.log(2): "bits", -1: "closed form"}),
 }
 
@@ -168,3 +171,35 @@ def test_latents_that_suffice(tiny):
     images = tiny.test.images[:20] * np.linspace(0.1, 1, 20, dtype="float32")[:, None, None, None]
     flat = images.mean(axis=(1, 2, 3), keepdims=True) * np.ones_like(images)
     assert [exercises.check("04.3", k, OneLatentCounts(), flat) for k in (1, 0, 2)] == [True, False, False]
+
+
+PAIRS = pd.DataFrame(
+    {
+        "variant": ["a", "b"] * 3,
+        "seed": [1, 1, 2, 2, 3, 3],
+        "validation_negative_elbo": [9.0, 9.2, 9.4, 9.3, 9.5, 9.9],
+    }
+)
+DIFFERENCES = np.array([-0.2, 0.1, -0.4])
+ERROR = DIFFERENCES.std(ddof=1) / np.sqrt(3)
+
+
+def test_half_width_of_a_difference(capsys):
+    assert exercises.check("05.2", 4.302653 * ERROR, PAIRS.sample(frac=1, random_state=1), "a", "b") is True
+    slips = {"many seeds": 1.96 * ERROR, "standard error": ERROR, "subtract": 7.0}
+    slips |= {"ddof=1": 4.302653 * DIFFERENCES.std() / np.sqrt(3), "root of the number": 4.302653 * np.sqrt(3) * ERROR}
+    for word, answer in slips.items():
+        capsys.readouterr()
+        assert exercises.check("05.2", answer, PAIRS, "a", "b") is False
+        assert word in capsys.readouterr().out
+
+
+def test_seeds_that_settle_it(capsys):
+    """Mean .167, spread .252: the interval with 11 seeds is .169 to each side, with 12 it is .160."""
+    halves = {n: stats.t.ppf(0.975, n - 1) * np.sqrt(3) * ERROR / np.sqrt(n) for n in (11, 12)}
+    assert halves[12] < 1 / 6 < halves[11]
+    assert exercises.check("05.3", 12, PAIRS, "a", "b") is True
+    for word, answer in {"still holds 0": 3, "narrower": 99, "t is larger": 9}.items():
+        capsys.readouterr()
+        assert exercises.check("05.3", answer, PAIRS, "a", "b") is False
+        assert word in capsys.readouterr().out

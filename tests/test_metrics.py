@@ -1,12 +1,15 @@
 """Measures, on models whose true value is known."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import linalg, stats
+from scipy.ndimage import gaussian_filter
 
 from conftest import small_autoencoder, small_vae, smooth_images
-from helpers import losses, metrics, models
+from helpers import classifier, losses, metrics, models, samplers
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +140,14 @@ def test_elbo_repeats_with_its_seed_and_calms_down_with_samples(x):
 
 @pytest.mark.parametrize(
     "measure",
-    [metrics.elbo, metrics.elbo_per_image, metrics.log_likelihood, metrics.kl_per_latent, metrics.active_units],
+    [
+        metrics.elbo,
+        metrics.elbo_per_image,
+        metrics.log_likelihood,
+        metrics.mutual_information,
+        metrics.kl_per_latent,
+        metrics.active_units,
+    ],
 )
 def test_measures_of_a_distribution_refuse_an_autoencoder(x, measure):
     with pytest.raises(ValueError, match="needs a VAE"):
@@ -331,3 +341,374 @@ def test_judged_by_another_likelihood(tiny):
     assert own.kl == judged.kl and own.reconstruction.value != judged.reconstruction.value
     assert metrics.measure(vae, tiny)["bernoulli_negative_elbo"] == metrics.measure(twin, tiny)["negative_elbo"]
     assert "bernoulli_negative_elbo" not in metrics.measure(twin, tiny)
+
+
+# --------------------------------------------------------------------------------------------------
+# What the rate is spent on
+
+
+def encoder_of(mean, log_var):
+    return models.VAE(affine_encoder(mean, log_var), models.dense_decoder(len(mean[1]), ()))
+
+
+def shades(n):
+    """Plain images, each of another grey."""
+    return np.repeat(np.linspace(0, 1, n, dtype="float32"), 784).reshape(n, 28, 28, 1)
+
+
+def test_codes_that_ignore_the_image_share_no_information_with_it(x):
+    vae = encoder_of((np.zeros((784, 2)), np.array([1.0, 0])), (np.zeros((784, 2)), np.zeros(2)))
+    parts = metrics.mutual_information(vae, x)
+    assert parts.mutual_information.value == pytest.approx(0, abs=1e-9)
+    assert parts.marginal_kl.value == parts.rate.value == pytest.approx(0.5)  # one mean is 1 instead of 0
+
+
+@pytest.mark.parametrize("batch_size", [7, 500])
+def test_codes_of_their_own_for_each_image_tell_all_of_them_apart(batch_size):
+    to_place = np.ones((784, 1)) / 784 * 1000
+    vae = encoder_of((to_place, np.zeros(1)), (np.zeros((784, 1)), np.array([-4.0])))
+    parts = metrics.mutual_information(vae, shades(50), batch_size=batch_size)
+    assert parts.mutual_information.value == pytest.approx(np.log(50), abs=1e-6)
+    assert parts.mutual_information.value <= np.log(50) + 1e-9
+
+
+def test_information_of_two_overlapping_codes_by_integration():
+    """Two images, codes N(-1, 1) and N(1, 1), and a latent that says nothing but is far from the prior."""
+    matrix = np.ones((784, 1)) / 784 * np.array([2.0, 0])
+    vae = encoder_of((matrix, np.array([-1.0, 3.0])), (np.zeros((784, 2)), np.zeros(2)))
+    z = np.linspace(-9, 9, 20_001)
+    one, both = stats.norm(1).pdf(z), (stats.norm(1).pdf(z) + stats.norm(-1).pdf(z)) / 2
+    truth = np.trapezoid(one * np.log(one / both), z)
+    black_and_white = np.repeat(np.float32([0, 1] * 1000), 784).reshape(-1, 28, 28, 1)
+    parts = metrics.mutual_information(vae, black_and_white)
+    assert parts.mutual_information.value == pytest.approx(truth, abs=4 * parts.mutual_information.standard_error)
+    assert parts.mutual_information.standard_error < 0.02
+    assert parts.rate.value == pytest.approx((1 + 9) / 2, rel=1e-5)
+    assert parts.rate.value == pytest.approx(parts.mutual_information.value + parts.marginal_kl.value)
+
+
+def test_rate_is_the_kl_of_the_elbo(x):
+    vae = small_vae()
+    assert metrics.mutual_information(vae, x).rate.value == pytest.approx(metrics.elbo(vae, x).kl.value, rel=1e-5)
+
+
+# --------------------------------------------------------------------------------------------------
+# Likeness of reconstructions
+
+
+@pytest.mark.parametrize("error, decibels", [(0.1, 20), (0.01, 40), (0.5, 6.0206)])
+def test_psnr_of_a_constant_error(error, decibels):
+    grey = np.full((3, 28, 28, 1), 0.5)
+    assert metrics.psnr(grey, grey - error).value == pytest.approx(decibels, abs=1e-3)
+
+
+def test_psnr_is_the_mean_of_decibels_and_not_their_value_at_the_mean_error():
+    grey = np.full((2, 28, 28, 1), 0.5)
+    estimate = metrics.psnr(grey, grey + np.array([0.1, 0.01]).reshape(2, 1, 1, 1))
+    assert (estimate.value, estimate.standard_error) == pytest.approx((30, 10))
+
+
+def test_psnr_of_a_perfect_copy_is_refused(x):
+    with pytest.raises(ValueError, match=r"x_hat\[1\] equals its image exactly"):
+        metrics.psnr(x[:3], x[:3] - np.float32([0.1, 0, 0.1]).reshape(3, 1, 1, 1))
+
+
+def test_ssim_of_an_image_with_itself_is_one(x):
+    assert metrics.ssim(x, x).value == pytest.approx(1)
+    with pytest.raises(ValueError, match="must be equal"):
+        metrics.ssim(x, x.reshape(60, 784))
+
+
+def test_ssim_of_plain_images_has_the_luminance_term_alone():
+    """Wang's first constant is (0.01 L)^2; the structure of two plain images is the same."""
+    a, b = np.full((2, 28, 28, 1), 0.2), np.full((2, 28, 28, 1), 0.6)
+    expected = (2 * 0.2 * 0.6 + 1e-4) / (0.2**2 + 0.6**2 + 1e-4)
+    assert metrics.ssim(a, b).value == pytest.approx(expected)
+
+
+def test_ssim_equals_the_formula_under_a_gaussian_window(x):
+    a, b = x[0, ..., 0].astype("float64"), x[1, ..., 0].astype("float64")
+
+    def local(image):
+        return gaussian_filter(image, 1.5, truncate=3.5)
+
+    mean_a, mean_b = local(a), local(b)
+    var_a, var_b, shared = local(a * a) - mean_a**2, local(b * b) - mean_b**2, local(a * b) - mean_a * mean_b
+    luminance = (2 * mean_a * mean_b + 0.01**2) / (mean_a**2 + mean_b**2 + 0.01**2)
+    structure = (2 * shared + 0.03**2) / (var_a + var_b + 0.03**2)
+    expected = (luminance * structure)[5:-5, 5:-5].mean()
+    assert metrics.ssim(x[:1].repeat(2, axis=0), x[1:2].repeat(2, axis=0)).value == pytest.approx(expected, abs=1e-9)
+
+
+# --------------------------------------------------------------------------------------------------
+# Codes and classes
+
+
+@pytest.fixture(scope="module", params=[metrics.linear_probe, metrics.nearest_neighbours_accuracy])
+def reader(request):
+    """A measure of how well codes tell classes."""
+    return request.param
+
+
+def clouds(n, spread, seed):
+    """Codes around ten places, with their classes."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, 10, n)
+    return (10 * np.eye(10)[labels] + spread * generator.standard_normal((n, 10))).astype("float32"), labels
+
+
+def test_separate_clouds_are_read_without_an_error(reader):
+    assert reader(*clouds(600, 0.5, seed=1), *clouds(300, 0.5, seed=2)).value == 1
+
+
+def test_noise_is_read_no_better_than_by_chance(reader):
+    """Few codes with many latents: on those themselves even noise is read well."""
+    codes, (_, labels), (_, others) = np.random.default_rng(3), clouds(400, 1, seed=4), clouds(2000, 1, seed=5)
+    estimate = reader(codes.standard_normal((400, 30)), labels, codes.standard_normal((2000, 30)), others)
+    assert estimate.value == pytest.approx(0.1, abs=0.03)
+    assert estimate.standard_error == pytest.approx(np.sqrt(estimate.value * (1 - estimate.value) / 2000), rel=1e-3)
+
+
+def test_a_ring_is_read_by_neighbours_and_not_by_a_line():
+    generator = np.random.default_rng(6)
+    angle, labels = generator.uniform(0, 2 * np.pi, 1000), np.arange(1000) % 2
+    codes = (1 + labels)[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    halves = codes[:500], labels[:500], codes[500:], labels[500:]
+    assert metrics.nearest_neighbours_accuracy(*halves).value > 0.99
+    assert metrics.linear_probe(*halves).value < 0.65
+
+
+def test_five_neighbours_vote_and_not_the_nearest_alone():
+    codes, labels = np.arange(6.0)[:, None], np.array([1, 0, 0, 0, 0, 1])
+    at = np.zeros((2, 1)), np.zeros(2, int)
+    assert metrics.nearest_neighbours_accuracy(codes, labels, *at).value == 1
+    assert metrics.nearest_neighbours_accuracy(codes, labels, *at, neighbours=1).value == 0
+
+
+def test_the_probe_does_not_care_for_the_scale_of_a_latent():
+    scale = np.logspace(-4, 4, 10)
+    (codes, labels), (others, truth) = clouds(600, 3, seed=7), clouds(600, 3, seed=8)
+    plain, scaled = (metrics.linear_probe(codes * s, labels, others * s, truth).value for s in (1, scale))
+    assert scaled == pytest.approx(plain, abs=0.005)
+
+
+@pytest.fixture(scope="module")
+def pca_codes(wear):
+    """32 PCA codes of the training images and of the test images."""
+    pca = metrics.PCA(wear.train.images, 32)
+    return pca.encode(wear.train.images), pca.encode(wear.test.images)
+
+
+@pytest.mark.parametrize("latent_dim, probe, neighbours", [(10, 0.745, 0.806), (32, 0.809, 0.852)])
+def test_pca_codes_are_read_about_as_well_as_elsewhere(wear, pca_codes, latent_dim, probe, neighbours):
+    """Measured outside of the course; the probe there reads a little less, by a point at 10 codes."""
+    train, test = (codes[:, :latent_dim] for codes in pca_codes)
+    found = train, wear.train.labels, test, wear.test.labels
+    assert metrics.nearest_neighbours_accuracy(*found).value == pytest.approx(neighbours, abs=0.007)
+    assert probe < metrics.linear_probe(*found).value < probe + 0.012
+
+
+# --------------------------------------------------------------------------------------------------
+# Interpolation
+
+
+class Arc:
+    """Codes are angles; the picture's first two pixels run along a circle around (0.5, 0.5)."""
+
+    def encode(self, images):
+        flat = np.asarray(images, "float64").reshape(len(images), -1) - 0.5
+        return np.arctan2(flat[:, 1], flat[:, 0])[:, None]
+
+    def decode(self, z):
+        images = np.zeros((len(z), 784), "float32")
+        images[:, :2] = 0.5 + 0.4 * np.concatenate([np.cos(z), np.sin(z)], axis=1)
+        return images.reshape(-1, 28, 28, 1)
+
+
+@pytest.mark.parametrize("angle", [np.pi / 2, 3.0])
+def test_smoothness_of_an_arc_is_chord_over_arc(angle):
+    model = Arc()
+    a, b = model.decode(np.zeros((3, 1))), model.decode(np.full((3, 1), angle))
+    found = metrics.interpolation_smoothness(model, a, b, steps=200)
+    assert found.value == pytest.approx(2 * np.sin(angle / 2) / angle, abs=1e-3)
+    some_equal = np.concatenate([a[:2], b[:1]])
+    assert metrics.interpolation_smoothness(model, some_equal, b, steps=200).value == pytest.approx(found.value)
+
+
+def test_in_pixels_pca_goes_straight_and_in_features_it_does_not(x):
+    pca = metrics.PCA(0.3 + 0.4 * x, 5)  # far from black and white, so that nothing is clipped
+    a, b = 0.3 + 0.4 * x[:20], 0.3 + 0.4 * x[20:40]
+    assert metrics.interpolation_smoothness(pca, a, b).value == pytest.approx(1, abs=1e-4)
+    seen = metrics.interpolation_smoothness(pca, a, b, classifier.build())
+    assert 0.1 < seen.value < 0.9999
+
+
+def test_a_decoder_that_ignores_its_code_has_no_way_to_judge(x):
+    decoder = affine_decoder(np.zeros((2, 784)), np.zeros(784), "sigmoid")
+    model = models.Autoencoder(affine_encoder((np.ones((784, 2)), np.zeros(2))), decoder)
+    assert np.isnan(metrics.interpolation_smoothness(model, x[:5], x[5:10]).value)
+
+
+# --------------------------------------------------------------------------------------------------
+# Sets of pictures
+
+
+def cloud(n, mean, covariance, seed):
+    return np.random.default_rng(seed).multivariate_normal(mean, covariance, n)
+
+
+def exactly(points, mean, root):
+    """The same points with exactly this mean and this root of the covariance."""
+    points = points - points.mean(axis=0)
+    whitening = np.linalg.cholesky(np.linalg.inv(np.atleast_2d(np.cov(points, rowvar=False))))
+    return points @ whitening @ root + mean
+
+
+def test_frechet_distance_of_two_normal_distributions_in_closed_form():
+    generator = np.random.default_rng(2)
+    roots = [part @ part.T for part in generator.standard_normal((2, 6, 6))]
+    means = generator.standard_normal((2, 6))
+    a, b = (exactly(generator.standard_normal((400, 6)), m, r) for m, r in zip(means, roots, strict=True))
+    product = linalg.sqrtm(roots[0] @ roots[0] @ roots[1] @ roots[1])
+    expected = np.square(means[0] - means[1]).sum() + np.trace(roots[0] @ roots[0] + roots[1] @ roots[1] - 2 * product)
+    assert metrics.frechet_distance(a, b).value == pytest.approx(expected.real, rel=1e-6)
+    assert metrics.frechet_distance(b, a).value == pytest.approx(expected.real, rel=1e-6)
+
+
+@pytest.mark.parametrize("shift, scale, distance", [(0, 1, 0), (3, 1, 9), (0, 4, 9), (2, 0.5, 4.25)])
+def test_frechet_distance_of_known_clouds(shift, scale, distance):
+    """In one dimension: (difference of means)^2 + (difference of standard deviations)^2."""
+    a = exactly(cloud(300, [0], [[1]], seed=1), 0, np.eye(1))
+    assert metrics.frechet_distance(a, scale * a + shift).value == pytest.approx(distance, abs=1e-9)
+
+
+def test_frechet_distance_stays_right_where_covariances_are_singular():
+    generator = np.random.default_rng(4)
+    flat = generator.standard_normal((30, 3)) @ generator.standard_normal((3, 64))  # 30 points, a space of 3 in 64
+    assert metrics.frechet_distance(flat, flat).value == pytest.approx(0, abs=1e-6)
+    assert metrics.frechet_distance(flat, flat + 1).value == pytest.approx(64, rel=1e-6)
+    assert metrics.frechet_distance(np.zeros((5, 64)), np.ones((5, 64))).value == 64
+
+
+def test_standard_error_of_the_frechet_distance_is_its_spread_over_new_clouds():
+    pairs = [
+        (cloud(500, np.zeros(4), np.eye(4), seed=i), cloud(500, np.ones(4), 2 * np.eye(4), seed=100 + i))
+        for i in range(40)
+    ]
+    estimates = [metrics.frechet_distance(*pair) for pair in pairs]
+    spread = np.std([estimate.value for estimate in estimates], ddof=1)
+    claimed = np.mean([estimate.standard_error for estimate in estimates])
+    assert claimed == pytest.approx(spread, rel=0.35)
+
+
+def test_frechet_distance_of_few_pictures_is_larger_so_that_sizes_must_agree():
+    few, many = (
+        metrics.frechet_distance(*(np.random.default_rng(seed).standard_normal((n, 20)) for seed in (1, 2))).value
+        for n in (100, 2000)
+    )
+    assert few > 5 * many
+    with pytest.raises(ValueError, match="depends on n"):
+        metrics.frechet_distance(np.zeros((10, 3)), np.zeros((9, 3)))
+
+
+def test_precision_and_recall_of_one_cloud_and_of_two_apart():
+    a = np.random.default_rng(1).standard_normal((200, 5))
+    assert [part.value for part in metrics.precision_recall(a, a)] == [1, 1]
+    assert [part.value for part in metrics.precision_recall(a, a + 100)] == [0, 0]
+
+
+def test_precision_and_recall_tell_missing_kinds_from_bad_pictures():
+    generator = np.random.default_rng(2)
+    real = generator.standard_normal((400, 2)) + np.repeat([[0, 0], [50, 0]], 200, axis=0)
+    one_kind = generator.standard_normal((400, 2))
+    precision, recall = metrics.precision_recall(real, one_kind)
+    assert precision.value > 0.9 and recall.value == pytest.approx(0.5, abs=0.06)
+    precision, recall = metrics.precision_recall(one_kind, real)
+    assert precision.value == pytest.approx(0.5, abs=0.06) and recall.value > 0.9
+    assert recall.standard_error < precision.standard_error == pytest.approx(0.025, abs=0.001)
+
+
+def test_a_ball_reaches_to_the_third_neighbour_without_its_centre():
+    line = np.arange(5.0)[:, None]  # radii of 0, 1, 2, 3, 4: 3, 2, 2, 2, 3 where neighbours are 3
+    precision, _ = metrics.precision_recall(line, np.array([[6.9], [7.1], [-3.1], [-2.9]]), neighbours=3)
+    assert precision.value == 0.5
+    with pytest.raises(ValueError, match="more than 5"):
+        metrics.precision_recall(line, line, neighbours=5)
+
+
+def test_a_copier_is_found_out_and_new_pictures_are_not():
+    train, test, new = smooth_images(400, seed=1), smooth_images(100, seed=2), smooth_images(100, seed=3)
+    assert metrics.memorisation(train[:50], train, test).value == 0
+    honest = metrics.memorisation(new, train, test)
+    assert honest.value == pytest.approx(1, abs=4 * honest.standard_error)
+    assert 0 < honest.standard_error < 0.1
+    half = metrics.memorisation(np.concatenate([train[:50], new[:50]]), train, test)
+    assert half.value == pytest.approx(0.5, abs=0.1)
+    with pytest.raises(ValueError, match="nothing is held out"):
+        metrics.memorisation(new, train, train[:20])
+
+
+# --------------------------------------------------------------------------------------------------
+# All of it
+
+
+@pytest.fixture(scope="module")
+def eye():
+    return classifier.build()
+
+
+def test_pictures_are_judged_against_as_many_test_images(tiny, eye):
+    images = tiny.train.images[:80]
+    found = metrics.judge_samples(images, tiny, eye)
+    real, seen = (classifier.features(eye, part) for part in (tiny.test.images[:80], images))
+    assert found["frechet_distance"] == metrics.frechet_distance(seen, real)
+    assert (found["precision"], found["recall"]) == metrics.precision_recall(real, seen)
+    assert found["memorisation"].value == 0
+    assert metrics.judge_samples(tiny.test.images, tiny, eye)["frechet_distance"].value == pytest.approx(0, abs=1e-6)
+    assert metrics.frechet_floor(tiny, eye, n=80) == found["frechet_distance"]
+    with pytest.raises(ValueError, match="1 to 120"):
+        metrics.judge_samples(tiny.train.images[:121], tiny, eye)
+
+
+SAMPLES = {"frechet_distance", "precision", "recall", "memorisation"}
+ANY = {"mse", "psnr", "ssim", "linear_probe", "nearest_neighbours_accuracy", "interpolation_smoothness"}
+RATE = {"negative_elbo", "reconstruction", "kl", "mutual_information", "marginal_kl", "active_units"}
+
+
+def test_evaluation_has_every_number_that_applies(tiny, eye, capsys):
+    def judge(model, **more):
+        return metrics.evaluate(model, tiny, eye, samples=100, pairs=20, **more)
+
+    vae, plain, pca = small_vae(), small_autoencoder(), metrics.PCA(tiny.train.images, 3)
+    numbers = judge(vae, seed=4)
+    assert set(numbers) == ANY | RATE | SAMPLES
+    assert "generation" in capsys.readouterr().err, "progress is shown"
+    assert numbers["negative_elbo"] == metrics.elbo(vae, tiny.test.images, seed=4).negative_elbo
+    assert numbers["kl"].value == pytest.approx(
+        numbers["mutual_information"].value + numbers["marginal_kl"].value, rel=1e-5
+    )
+    own = metrics.judge_samples(vae.sample(100, seed=4), tiny, eye)
+    assert {name: numbers[name] for name in SAMPLES} == own
+
+    numbers = judge(plain, verbose=False)
+    assert set(numbers) == ANY | {"dead_units"}
+    assert capsys.readouterr().err == ""
+    assert numbers["psnr"] == metrics.psnr(tiny.test.images, plain.reconstruct(tiny.test.images))
+
+    numbers = judge(pca, sampler=samplers.FittedGaussian(pca.encode(tiny.train.images)), verbose=False)
+    assert set(numbers) == ANY | SAMPLES | {"dead_units"}
+    # the same sampler gives an autoencoder the same treatment
+    mixture = samplers.GaussianMixture(plain.encode(tiny.train.images), components=2)
+    by_hand = metrics.judge_samples(plain.decode(mixture.sample(100, 1)), tiny, eye)
+    assert judge(plain, sampler=mixture, verbose=False)["frechet_distance"] == by_hand["frechet_distance"]
+
+
+def test_evaluation_of_a_collapsed_model_leaves_out_what_has_no_value(tiny, eye):
+    vae = small_vae()
+    vae.decoder.get_layer("logits").kernel.assign(np.zeros((16, 784)))
+    numbers = metrics.evaluate(vae, tiny, eye, samples=50, pairs=10, verbose=False)
+    assert set(numbers) == (ANY | RATE | SAMPLES) - {"interpolation_smoothness"}
+    row = metrics.flat(numbers)
+    assert json.dumps(row, allow_nan=False)
+    assert (row["mse"], row["mse_standard_error"]) == (numbers["mse"].value, numbers["mse"].standard_error)
+    assert row["active_units"] == numbers["active_units"]

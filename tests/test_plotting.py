@@ -18,6 +18,8 @@ PARTS = ("negative_elbo", "reconstruction", "kl")
 HISTORY = {prefix + part: [3.0, 2.0, 1.5] for part in PARTS for prefix in ("", "val_")}
 ERRORS = {"mse": [0.1, 0.05], "val_mse": [0.1, 0.06]}
 LINES = pd.DataFrame({"k": [2, 4, 2, 4], "mse": [0.4, 0.2, 0.5, 0.3], "seed": [1, 1, 2, 2]})
+TRIALS = pd.DataFrame({"variant": ["a", "a", "b", "b"], "seed": [1, 2, 1, 2], "validation_mse": [1.0, 2.0, 1.1, 2.1]})
+TRIALS["test_mse"] = TRIALS["validation_mse"] + 0.1
 NAMES = data.CLASS_NAMES
 
 
@@ -62,6 +64,9 @@ PICTURES = {
     "plot_number_line": lambda t, vae, ae: plotting.plot_number_line({"a": 1.0, "b": 2.0, "c": 4.0}, "a", "c"),
     "plot_components": lambda t, vae, ae: plotting.plot_components(np.zeros(784), GENERATOR.normal(size=(3, 784))),
     "plot_two_descents": lambda t, vae, ae: plotting.plot_two_descents({"a": [3.0, 2.0], "b": [3e7, -2e7]}),
+    "plot_trials": lambda t, vae, ae: plotting.plot_trials(TRIALS, ["variant"], "validation_mse", "Trials"),
+    "plot_trials final": lambda t, vae, ae: plotting.plot_trials(TRIALS, "variant", "test_mse", ties=False),
+    "plot_sweeps": lambda t, vae, ae: plotting.plot_sweeps({"a": TRIALS, "b": TRIALS}, "validation_mse"),
     "plot_responses": lambda t, vae, ae: plotting.plot_responses(
         t.test.images[0], {"a": GENERATOR.normal(size=(9, 9))}
     ),

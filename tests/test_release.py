@@ -7,7 +7,7 @@ from concurrent import futures
 import numpy as np
 import pytest
 
-from helpers import checkpoints, data, files, metrics, models, release, sweeps, training, wardrobe
+from helpers import checkpoints, classifier, data, files, metrics, models, release, sweeps, training, wardrobe
 
 BOTH = f"Top\n{release.BEGIN}\nold table\n{release.END}\nBottom | not a table\n"
 
@@ -74,6 +74,13 @@ def test_shipping_trains_measures_and_stores_what_is_missing(shelf, tiny, capsys
     assert capsys.readouterr().out == ""
     release.ship(["toy_ae"], tiny, anew=True)
     assert (folder / "toy_ae.npz").stat().st_mtime_ns > before
+
+
+def test_the_classifier_is_shipped_like_the_models(shelf, tiny, monkeypatch):
+    shipped = []
+    monkeypatch.setattr(classifier, "ship", shipped.append)
+    release.ship([classifier.NAME], tiny)
+    assert shipped == [tiny]
 
 
 # --------------------------------------------------------------------------------------------------
@@ -176,15 +183,71 @@ def test_damaged_result_says_what_to_do(experiment, tiny):
         release.run_experiment("toy", tiny)
 
 
-@pytest.mark.parametrize("slug", [data.SLUG, wardrobe.SLUG])
-@pytest.mark.parametrize("name", release.EXPERIMENTS)
-def test_stored_experiments_are_whole_and_of_today(name, slug):
+def whole(name, slug):
+    """A stored result; that it is of today's setting and has a row for each variant and seed is checked."""
     table, recipe = checkpoints.result(name, slug)
     assert recipe == release.setting_on(slug, name)
     found = table[table.model != "PCA"]
     wanted = [(label, seed) for label in recipe["variants"] for seed in recipe["seeds"]]
     assert list(zip(found.variant, found.seed, strict=True)) == wanted
+    return table, recipe
+
+
+@pytest.mark.parametrize("slug", [data.SLUG, wardrobe.SLUG])
+@pytest.mark.parametrize("name", release.EXPERIMENTS)
+def test_stored_experiments_are_whole_and_of_today(name, slug):
+    table, _ = whole(name, slug)
     assert table.mse.between(0.002, 0.12).all()
+
+
+# --------------------------------------------------------------------------------------------------
+# Stored sweeps
+
+
+@pytest.fixture
+def sweep(experiment, tiny, monkeypatch):
+    """A small sweep of which one setting diverges."""
+    setting = {
+        "about": "a toy",
+        "model": "dense_vae",
+        "arguments": {"latent_dim": 2},
+        "recipe": {"epochs": 1, "batch_size": 100},
+        "variants": {
+            "wide": {"arguments": {"hidden": [6, 5]}, "recipe": {"learning_rate": 1e-3}},
+            "wild": {"arguments": {"hidden": [4]}, "recipe": {"learning_rate": 1e30}},
+        },
+        "seeds": [1, 2],
+    }
+    monkeypatch.setattr(release, "SWEEPS", {"toy_sweep": setting})
+    with pytest.warns(RuntimeWarning, match="FloatingPointError"):
+        release.run_experiment("toy_sweep", tiny)
+    return checkpoints.result("toy_sweep", "tiny", checkpoints.RESULTS)[0]
+
+
+def test_sweep_stores_validation_and_test_figures(sweep, tiny):
+    vae = models.dense_vae(latent_dim=2, hidden=(6, 5), seed=2)
+    history = training.fit(vae, tiny, verbose=False, epochs=1, batch_size=100, learning_rate=1e-3, seed=2)
+    assert sweep.history[1] == history
+    for split in ("validation", "test"):
+        bound = metrics.elbo(vae, getattr(tiny, split).images)
+        assert sweep[f"{split}_negative_elbo"][1] == pytest.approx(bound.negative_elbo.value)
+    assert sweep.hidden.tolist() == ["6-5"] * 2 + ["4"] * 2
+
+
+def test_diverged_training_is_an_outcome_of_a_sweep(sweep):
+    assert sweep.status.tolist() == ["done"] * 2 + ["failed"] * 2
+    assert sweep.validation_negative_elbo.isna().tolist() == [False] * 2 + [True] * 2
+    assert sweeps.summary(sweep, "variant", "validation_negative_elbo").index.tolist() == ["wide"]
+
+
+@pytest.mark.parametrize("slug", [data.SLUG, wardrobe.SLUG])
+@pytest.mark.parametrize("name", release.SWEEPS)
+def test_stored_sweeps_are_whole_and_of_today(name, slug):
+    table, recipe = whole(name, slug)
+    done = table[table.status == "done"]
+    assert len(done) > 0.8 * len(table)
+    assert done.validation_mse.between(0.002, 0.2).all() and done.test_mse.between(0.002, 0.2).all()
+    assert (done.epochs_run == recipe["recipe"]["epochs"]).all()
 
 
 # --------------------------------------------------------------------------------------------------

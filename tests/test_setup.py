@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TARGETS = {"help", "lab", "explore", "test", "bench", "setup"} | {
     "checkpoints",
     "results",
+    "sweeps",
     "pictures",
     "readme",
     "clean",

@@ -1,0 +1,229 @@
+"""Our own classifier; its features are the eye that judges pictures.
+
+A small convolutional net that tells the ten garments apart. What it computes just before its last layer,
+64 numbers an image, is the space in which `metrics` compares generated pictures with real ones. It is
+shipped for each data set and never trained again for a comparison: two numbers measured with two eyes
+cannot be compared. ``COURSE_TRAIN=1`` therefore does not replace it.
+"""
+
+import dataclasses
+
+import keras
+import numpy as np
+from keras import layers
+
+from helpers import checkpoints, files, models, training
+
+NAME = "classifier"
+FEATURES = 64
+CONFIGURATION = {"filters": [16, 32, 64], "features": FEATURES, "activation": "silu", "dropout": 0.3}
+RECIPE = {"epochs": 9, "batch_size": 128, "learning_rate": 2e-3, "schedule": "cosine", "warmup_epochs": 1}
+BITS = 16
+_REMEDY = "Get the file again (git checkout), or train the classifier anew: classifier.ship(data.load())."
+
+
+class Classifier(keras.Model):
+    """An ordinary Keras model, image (B, 28, 28, 1) to logits (B, 10), whose weights have stable names."""
+
+    def weight_variables(self):
+        """All weights as a dict of Keras variables."""
+        return {f"{i:02d}/{variable.path}": variable for i, variable in enumerate(self.weights)}
+
+    def weight_arrays(self):
+        """All weights as a dict of name to numpy array: what a checkpoint stores."""
+        return {key: keras.ops.convert_to_numpy(variable) for key, variable in self.weight_variables().items()}
+
+
+def build(seed=1):
+    """The classifier, untrained: three convolutions of stride 2, 64 features, 10 logits.
+
+    Args:
+        seed: of the first weights and of dropout.
+
+    Returns:
+        `Classifier`.
+    """
+    seeds = iter(range(1000 * seed, 1000 * seed + 10))
+    activation = CONFIGURATION["activation"]
+
+    def start():
+        return keras.initializers.GlorotUniform(seed=next(seeds))
+
+    x = h = keras.Input(models.IMAGE_SHAPE, name="x")
+    for i, filters in enumerate(CONFIGURATION["filters"], start=1):
+        convolution = layers.Conv2D(
+            filters, 3, 2, "same", activation=activation, kernel_initializer=start(), name=f"conv_{i}"
+        )
+        h = convolution(h)
+    h = layers.Flatten(name="maps")(h)
+    h = layers.Dropout(CONFIGURATION["dropout"], seed=next(seeds), name="dropout")(h)
+    h = layers.Dense(FEATURES, activation=activation, kernel_initializer=start(), name="features")(h)
+    logits = layers.Dense(10, kernel_initializer=start(), name="logits")(h)
+    return Classifier(x, logits, name=NAME)
+
+
+class _Batches(keras.utils.PyDataset):
+    """The batches of `training.Batches` with their labels."""
+
+    num_batches = None  # without end: `fit` is told the steps of an epoch
+
+    def __init__(self, split, batch_size, seed):
+        super().__init__()
+        self.split, self.order = split, training.Batches(np.arange(len(split)), batch_size, seed)
+
+    def __getitem__(self, index):
+        (rows,) = self.order[index]
+        return self.split.images[rows], self.split.labels[rows]
+
+
+def train(wear, epochs=None, seed=1, verbose=True):
+    """Train a classifier on ``wear.train`` by its recipe, with a cosine decay.
+
+    Args:
+        wear: `data.Dataset`.
+        epochs: in place of the recipe's.
+        seed: of the first weights and of the order of the images; the same seed gives the same weights
+            on the same machine.
+        verbose: show a line an epoch.
+
+    Returns:
+        (`Classifier` with weights rounded as they are stored, history as a dict of lists).
+    """
+    recipe = training.Recipe(**recipe_on(wear.slug) | {"seed": seed} | ({"epochs": epochs} if epochs else {}))
+    classifier, batches = build(seed), _Batches(wear.train, recipe.batch_size, recipe.seed)
+    steps = batches.order.steps_per_epoch
+    classifier.compile(
+        optimizer=keras.optimizers.Adam(recipe.rate(steps)),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        # Several steps a call save Python's share; the number must divide the epoch exactly.
+        steps_per_execution=max(k for k in range(1, 17) if steps % k == 0),
+        jit_compile=False,
+    )
+    run = classifier.fit(
+        batches,
+        epochs=recipe.epochs,
+        steps_per_epoch=steps,
+        validation_data=(wear.validation.images, wear.validation.labels),
+        validation_batch_size=500,
+        verbose=2 if verbose else 0,
+    )
+    checkpoints.round_weights(classifier, BITS)
+    return classifier, {name: [float(value) for value in values] for name, values in run.history.items()}
+
+
+def recipe_on(slug):
+    """The recipe as used on a data set, a dict: a third of the epochs on the drawn wardrobe, a stand-in."""
+    return checkpoints.recipe_on(slug, RECIPE)
+
+
+def configuration(slug):
+    """All that decides what is shipped for a data set, as a dict that JSON can hold."""
+    return {**CONFIGURATION, "recipe": dataclasses.asdict(training.Recipe(**recipe_on(slug)))}
+
+
+def logits(classifier, images):
+    """Logits of the ten classes, float32 (n, 10), from images (n, 28, 28, 1) in [0, 1]."""
+    return models.run_in_batches(lambda x: classifier(x, training=False), models.check_images(images))
+
+
+def predict(classifier, images):
+    """The class that the classifier sees in each image.
+
+    Args:
+        classifier: `Classifier`.
+        images: (n, 28, 28, 1) in [0, 1].
+
+    Returns:
+        int64 (n,), class indices 0 to 9.
+    """
+    return logits(classifier, images).argmax(axis=1)
+
+
+def features(classifier, images):
+    """What the classifier sees in images: its values before the last layer.
+
+    Args:
+        classifier: `Classifier`.
+        images: (n, 28, 28, 1) in [0, 1], real or generated.
+
+    Returns:
+        float32 (n, 64).
+
+    Raises:
+        ValueError: images out of shape or range.
+    """
+    eye = keras.Model(classifier.input, classifier.get_layer("features").output)
+    return models.run_in_batches(lambda x: eye(x, training=False), models.check_images(images))
+
+
+def measure(classifier, wear):
+    """Accuracy on the test images: a dict with "accuracy" and its "accuracy_standard_error"."""
+    right = predict(classifier, wear.test.images) == wear.test.labels
+    accuracy = float(right.mean())
+    return {
+        "accuracy": accuracy,
+        "accuracy_standard_error": float(np.sqrt(accuracy * (1 - accuracy) / len(right))),
+    }
+
+
+def ship(wear, verbose=True):
+    """Train, round, measure and store the classifier of a data set, as the course ships it.
+
+    Args:
+        wear: `data.Dataset`, whole.
+        verbose: show a line an epoch.
+
+    Returns:
+        The stored manifest's metrics, a dict.
+    """
+    classifier, history = train(wear, verbose=verbose)
+    about = {
+        "name": NAME,
+        "about": "our own classifier; its features are the eye that judges pictures",
+        "data": wear.slug,
+        "configuration": configuration(wear.slug),
+        "parameters": classifier.count_params(),
+        "metrics": measure(classifier, wear),
+        "history": history,
+    }
+    checkpoints.store(classifier, checkpoints.SHIPPED / wear.slug / f"{NAME}.npz", about, BITS)
+    return about["metrics"]
+
+
+def manifest(slug=checkpoints.DEFAULT):
+    """The manifest of the shipped classifier as a dict.
+
+    Args:
+        slug: `Dataset.slug` of the data it was trained on.
+
+    Raises:
+        FileNotFoundError: none is shipped for this data.
+        files.DamagedFile: the manifest is damaged, or describes another classifier.
+    """
+    path = checkpoints.SHIPPED / slug / f"{NAME}.json"
+    if not path.exists():
+        raise FileNotFoundError(f"no classifier is shipped for {slug}; classifier.ship(wear) trains and stores one.")
+    about = files.read_json(path, _REMEDY)
+    if not isinstance(about, dict) or about.get("configuration") != configuration(slug):
+        raise files.DamagedFile(f"{path.name} describes another classifier than helpers/classifier.py. {_REMEDY}")
+    return about
+
+
+def load(slug=checkpoints.DEFAULT):
+    """Build the classifier and open its shipped weights.
+
+    Args:
+        slug: `Dataset.slug` of the data it was trained on.
+
+    Returns:
+        `Classifier`.
+
+    Raises:
+        FileNotFoundError: none is shipped for this data.
+        files.DamagedFile: weights or manifest are damaged, or do not belong together.
+    """
+    about = manifest(slug)
+    classifier = build()
+    checkpoints.restore(classifier, checkpoints.SHIPPED / slug / f"{NAME}.npz", about, _REMEDY)
+    return classifier
