@@ -147,7 +147,7 @@ SWEEPS = {
             for optimizer, rates in {
                 "adam": (1e-3, 2e-3, 5e-3),
                 "rmsprop": (3e-4, 1e-3, 3e-3),
-                "sgd": (1e-5, 1e-4, 1e-3),
+                "sgd": (1e-3, 3e-3, 1e-2),
             }.items()
             for rate in rates
         },

@@ -111,11 +111,13 @@ def train_and_measure(config, state):
         dict of numbers. Choose by those that begin with "validation_"; "test_" is for final numbers
         only. Names are those of `metrics.measure`. "train_loss" is the mean over the last epoch,
         "epochs_run" counts early stopping in, "cpu_seconds" are those of the training, or None where
-        it was interrupted. "history" is that of `training.fit`; `read` gives it.
+        it was interrupted. "history" is that of `training.fit`, with None for what was infinite; `read`
+        gives it.
 
     Raises:
         ValueError: the configuration is not of this form.
         data.DataError: the data set cannot be had here.
+        FloatingPointError: the training diverged, or came so near to it that a figure is infinite.
     """
     model, wear, history, seconds = train_with_clock(config, state)
     row = {
@@ -127,7 +129,12 @@ def train_and_measure(config, state):
     for split in ("validation", "test")[: 2 if config.get("split") == "test" else 1]:
         measured = metrics.measure(model, dataclasses.replace(wear, test=getattr(wear, split)))
         row |= {f"{split}_{name}": value for name, value in measured.items()}
-    return row | {"history": history}
+    wild = [name for name, value in row.items() if value is not None and not np.isfinite(value)]
+    if wild:
+        raise FloatingPointError(f"The training ended, but {wild[0]} is {row[wild[0]]}. Lower learning_rate.")
+    # JSON knows no infinity; a training that was saved by its falling rate may have one in the middle.
+    known = {name: [v if np.isfinite(v) else None for v in values] for name, values in history.items()}
+    return row | {"history": known}
 
 
 def _check(config):

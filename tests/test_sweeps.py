@@ -511,6 +511,20 @@ def test_trial_of_the_course_measures_validation_and_test_apart(tmp_path, tiny_o
         assert row[f"{split}_kl"] == metrics.elbo(vae, images).kl.value
         assert row[f"{split}_active_units"] == metrics.active_units(vae, images)
     assert row["validation_negative_elbo"] != row["test_negative_elbo"]
+    assert row["history"] == history
+
+
+def test_infinite_moments_of_a_training_are_left_out_of_its_history(tmp_path, tiny_only, monkeypatch):
+    wild = {"loss": [np.inf, 2.0], "val_loss": [np.nan, 3.0]}
+    monkeypatch.setattr(sweeps, "train", lambda config, state: (small_vae(), tiny_dataset(), wild))
+    row = sweeps.train_and_measure(TRAINING, tmp_path / "state.npz")
+    assert row["history"] == {"loss": [None, 2.0], "val_loss": [None, 3.0]} and row["train_loss"] == 2.0
+
+
+def test_infinite_figures_of_a_trained_model_are_a_divergence(tmp_path, tiny_only, monkeypatch):
+    monkeypatch.setattr(metrics, "measure", lambda model, wear: {"mse": 0.1, "kl": np.inf})
+    with pytest.raises(FloatingPointError, match="validation_kl is inf"):
+        sweeps.train_and_measure(TRAINING, tmp_path / "state.npz")
 
 
 def test_without_being_asked_the_trial_leaves_the_test_set_alone(tmp_path, tiny_only):
