@@ -1123,24 +1123,27 @@ def plot_sweeps(tables, value, title="Every training is a dot", xlabel=None):
     """All trainings of several sweeps on one line each, by distance from the sweep's best mean.
 
     Args:
-        tables: dict of label to table of a sweep, with columns variant and seed.
+        tables: dict of label to table of a sweep, with columns variant and seed; settings of which a trial
+            failed are not drawn.
         value: column in which less is better.
         title: above the figure.
         xlabel: text below.
     """
     figure = _figure(9, 0.5 * len(tables) + 1.1, f"A dot for each training, a row for each sweep: {', '.join(tables)}.")
     axes = figure.subplots()
+    low, high = 0, 1
     for row, (colour, table) in enumerate(zip(COLOURS, tables.values(), strict=False)):
-        found = table.dropna(subset=[value])
+        found = table.groupby("variant").filter(lambda trials: trials[value].notna().all())
         behind = found[value] - found.groupby("variant")[value].mean().min()
         jitter = np.random.default_rng(1).uniform(-0.22, 0.22, len(found))
         axes.scatter(behind, row + jitter, color=colour, s=22, alpha=0.8, linewidths=0)
+        low, high = min(low, behind.min()), max(high, behind.max())
     axes.axvline(0, color="black", linewidth=0.8, linestyle="--")
     axes.set_xscale("symlog", linthresh=1, linscale=1.2)
-    high = axes.get_xlim()[1]
-    ticks = [tick for tick in (-0.5, 0, 0.5, 1, 2, 5, 10, 20, 50, 100, 200) if tick < high]
+    ticks = [tick for tick in (-2, -1, -0.5, 0, 0.5, 1, 2, 5, 10, 20, 50, 100, 200) if low <= tick <= high]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
     axes.minorticks_off()
+    axes.set_xlim(low - 0.15, 1.2 * high)
     axes.set(yticks=range(len(tables)), yticklabels=tables, ylim=(len(tables) - 0.5, -0.5), title=title)
     axes.set(xlabel=xlabel or f"{value}, above the best mean of its row")
     sns.despine(ax=axes, left=True)
