@@ -701,7 +701,7 @@ def evaluate(model, wear, classifier, sampler=None, samples=10_000, pairs=200, s
         classifier: `classifier.Classifier` of that data, whose features judge pictures.
         sampler: one of `samplers`, of which codes to decode; None: the prior of a VAE.
         samples: generated pictures, judged against as many test images; 0 judges none.
-        pairs: interpolations between test images.
+        pairs: interpolations between test images, fewer where there are not so many.
         seed: of all codes.
         verbose: show progress.
 
@@ -738,7 +738,8 @@ def evaluate(model, wear, classifier, sampler=None, samples=10_000, pairs=200, s
         }
 
     def interpolation():
-        found = interpolation_smoothness(model, images[:pairs], images[pairs : 2 * pairs], classifier)
+        n = min(pairs, len(images) // 2)
+        found = interpolation_smoothness(model, images[:n], images[n : 2 * n], classifier)
         return {"interpolation_smoothness": found} if np.isfinite(found.value) else {}
 
     def generation():

@@ -7,7 +7,7 @@ from concurrent import futures
 import numpy as np
 import pytest
 
-from helpers import checkpoints, classifier, data, files, metrics, models, release, sweeps, training, wardrobe
+from helpers import checkpoints, classifier, data, files, metrics, models, release, samplers, sweeps, training, wardrobe
 
 BOTH = f"Top\n{release.BEGIN}\nold table\n{release.END}\nBottom | not a table\n"
 
@@ -248,6 +248,49 @@ def test_stored_sweeps_are_whole_and_of_today(name, slug):
     assert len(done) > 0.8 * len(table)
     assert done.validation_mse.between(0.002, 0.2).all() and done.test_mse.between(0.002, 0.2).all()
     assert (done.epochs_run == recipe["recipe"]["epochs"]).all()
+
+
+# --------------------------------------------------------------------------------------------------
+# Stored comparisons
+
+
+def test_comparison_evaluates_each_model_and_three_ways_to_sample_it(experiment, tiny, monkeypatch):
+    setting = {
+        "about": "a toy",
+        "model": "dense_vae",
+        "arguments": {"latent_dim": 2, "hidden": [4]},
+        "recipe": {"epochs": 1, "batch_size": 100},
+        "variants": {"VAE": {}, "autoencoder": {"model": "dense_autoencoder"}},
+        "seeds": [1],
+    }
+    eye = classifier.build()
+    monkeypatch.setattr(classifier, "load", lambda slug: eye)
+    monkeypatch.setattr(release, "COMPARISONS", {"toy_comparison": setting})
+    release.run_experiment("toy_comparison", tiny)
+    table, _ = checkpoints.result("toy_comparison", "tiny", checkpoints.RESULTS)
+    assert table.model.tolist() == ["VAE", "autoencoder"]
+    assert table.negative_elbo.isna().tolist() == [False, True]
+    vae = models.dense_vae(latent_dim=2, hidden=(4,), seed=1)
+    training.fit(vae, tiny, verbose=False, epochs=1, batch_size=100, seed=1)
+    assert table.mse[0] == pytest.approx(metrics.mse(tiny.test.images, vae.reconstruct(tiny.test.images)).value)
+    for way, sampler in {
+        "prior": samplers.StandardNormal(2),
+        "gaussian": samplers.FittedGaussian(vae.code(tiny.train.images)),
+        "mixture": samplers.GaussianMixture(vae.code(tiny.train.images), components=20),
+    }.items():
+        judged = metrics.judge_samples(vae.decode(sampler.sample(len(tiny.test), seed=1)), tiny, eye)
+        for name, estimate in judged.items():
+            assert table[f"{way}_{name}"][0] == pytest.approx(estimate.value, rel=1e-4)
+    assert table.filter(like="frechet_distance").notna().all(axis=None)
+
+
+@pytest.mark.parametrize("slug", [data.SLUG, wardrobe.SLUG])
+@pytest.mark.parametrize("name", release.COMPARISONS)
+def test_stored_comparisons_are_whole_and_of_today(name, slug):
+    table, _ = whole(name, slug)
+    assert table.mse.between(0.002, 0.12).all()
+    shares = table.filter(regex="_(precision|recall)$")
+    assert len(shares.columns) == 6 and shares.min(axis=None) >= 0 and shares.max(axis=None) <= 1
 
 
 # --------------------------------------------------------------------------------------------------
