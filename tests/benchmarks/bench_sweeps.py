@@ -40,7 +40,7 @@ def main():
     """Print the seconds of each round and the ratio of the best."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=2, help="how often each is measured, in turns; the best counts")
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=12)
     chosen = parser.parse_args()
     trials = configs(data.load().slug, chosen.epochs)
     print(f"{len(trials)} trials of {chosen.epochs} epochs, {course.cores()} cores")
