@@ -19,9 +19,6 @@ def main(names):
         if names and name.removeprefix("bench_") not in names:
             continue
         bench = importlib.import_module(name)
-        if not hasattr(bench, "rows"):
-            print(f"{name}.py prints a table of its own: .venv/bin/python tests/benchmarks/{name}.py", flush=True)
-            continue
         for what, ours, limit, usual in bench.rows():
             ratio = f"{usual / ours:.1f} x" if usual else ""
             usual = f"{usual:.1f} ms" if usual else ""
@@ -29,4 +26,5 @@ def main(names):
             print(f"{what:44} {ours:>9.2f} ms {limit:>12} {usual:>14} {ratio:>7}", flush=True)
 
 
-main(sys.argv[1:])
+if __name__ == "__main__":  # the workers of a sweep import this file too
+    main(sys.argv[1:])
