@@ -713,7 +713,7 @@ def difference(table, by, value, first, second, pair="seed"):
     """How much larger a value is in one group of trials than in another, seed by seed.
 
     Trials of one seed share the order of the images and, where the sizes agree, first weights and
-    noise, so their difference varies less than either.
+    noise. Where that moves both alike, their difference varies less than either.
 
     Source: Student, "The probable error of a mean" (1908): the paired test at 5 %.
 
