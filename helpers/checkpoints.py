@@ -450,7 +450,7 @@ def result(name, slug=DEFAULT, folder=RESULTS):
         files.DamagedFile: the file is damaged or holds something else.
     """
     path = folder / slug / f"{name}.json"
-    remedy = "Get the file again (git checkout), or run `python -m helpers.release results`."
+    remedy = f"Get the file again (git checkout), or run `python -m helpers.release results {name}`."
     if not path.exists():
         raise FileNotFoundError(f"no result is stored as {name} for {slug}. {remedy}")
     content = files.read_json(path, remedy)

@@ -7,6 +7,7 @@ colour-blind palette; garments have one grey map.
 """
 
 import io
+import itertools
 
 import numpy as np
 import seaborn as sns
@@ -1076,7 +1077,7 @@ def plot_rate_distortion(table, title="Rate and distortion, judged at beta = 1")
     return figure
 
 
-def plot_trials(table, by, value, title="", xlabel=None, ties=True):
+def plot_trials(table, by, value, title="", xlabel=None):
     """Each training as a dot, a row a setting, the setting with the lowest mean on top.
 
     The bar is the mean over seeds. Beside a row: its mean, and "tie" where `sweeps.tie` cannot tell it
@@ -1085,20 +1086,22 @@ def plot_trials(table, by, value, title="", xlabel=None, ties=True):
     Args:
         table: as `sweeps.run` returns it; failed trials are not drawn.
         by: column, or list of columns, that tell the settings apart.
-        value: column in which less is better.
+        value: column in which less is better, not one of the test set: rows are ranked by it.
         title: above the figure.
         xlabel: text below; the column's name if None.
-        ties: mark ties. Turn it off for test figures, of which nothing is chosen.
+
+    Raises:
+        ValueError: what `sweeps.best` raises.
     """
     columns = [by] if isinstance(by, str) else list(by)
     rows = table.dropna(subset=[value]).copy()
     rows["setting"] = rows[columns].astype(str).agg(", ".join, axis=1)
-    ranked = sweeps.best(rows, "setting", value) if ties else sweeps.summary(rows, "setting", value).sort_values("mean")
+    ranked = sweeps.best(rows, "setting", value)
     names = ", ".join(ranked.index)
     figure = _figure(7.6, 0.34 * len(ranked) + 1.1, f"A dot for each training, a row for each setting: {names}.")
     axes = figure.subplots()
     places = {setting: row for row, setting in enumerate(ranked.index)}
-    for colour, (seed, part) in zip(COLOURS[:3] * 9, rows.groupby("seed"), strict=False):
+    for colour, (seed, part) in zip(itertools.cycle(COLOURS), rows.groupby("seed"), strict=False):
         heights = part["setting"].map(places)
         axes.scatter(part[value], heights, color=colour, s=26, label=f"seed {seed}", zorder=3, linewidths=0)
     axes.vlines(
@@ -1106,7 +1109,7 @@ def plot_trials(table, by, value, title="", xlabel=None, ties=True):
     )
     decimals = 2 if ranked["mean"].abs().max() >= 1 else 4
     for row, outcome in enumerate(ranked.itertuples()):
-        note = f"{outcome.mean:.{decimals}f}" + ("  tie" if ties and outcome.tie else "")
+        note = f"{outcome.mean:.{decimals}f}" + ("  tie" if outcome.tie else "")
         axes.annotate(
             note, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=8, annotation_clip=False
         )
@@ -1132,7 +1135,7 @@ def plot_sweeps(tables, value, title="Every training is a dot", xlabel=None):
     figure = _figure(9, 0.5 * len(tables) + 1.1, f"A dot for each training, a row for each sweep: {', '.join(tables)}.")
     axes = figure.subplots()
     low, high = 0, 1
-    for row, (colour, table) in enumerate(zip(COLOURS, tables.values(), strict=False)):
+    for row, (colour, table) in enumerate(zip(itertools.cycle(COLOURS), tables.values(), strict=False)):
         found = table.groupby("variant").filter(lambda trials: trials[value].notna().all())
         behind = found[value] - found.groupby("variant")[value].mean().min()
         jitter = np.random.default_rng(1).uniform(-0.22, 0.22, len(found))

@@ -302,7 +302,11 @@ def run_experiment(name, wear, anew=False):
     """
     path = checkpoints.RESULTS / wear.slug / f"{name}.json"
     setting = setting_on(wear.slug, name)
-    stored = files.read_json(path, f"Delete it and run `make results` again ({name}).") if path.exists() else {}
+    stored = (
+        files.read_json(path, f"Delete it and run `make {'sweeps' if name in SWEEPS else 'results'}` again ({name}).")
+        if path.exists()
+        else {}
+    )
     if stored.get("recipe") == setting and not anew:
         return
     folder, trial, more = next(kind[1:] for kind in _kinds() if name in kind[0])

@@ -19,7 +19,6 @@ HISTORY = {prefix + part: [3.0, 2.0, 1.5] for part in PARTS for prefix in ("", "
 ERRORS = {"mse": [0.1, 0.05], "val_mse": [0.1, 0.06]}
 LINES = pd.DataFrame({"k": [2, 4, 2, 4], "mse": [0.4, 0.2, 0.5, 0.3], "seed": [1, 1, 2, 2]})
 TRIALS = pd.DataFrame({"variant": ["a", "a", "b", "b"], "seed": [1, 2, 1, 2], "validation_mse": [1.0, 2.0, 1.1, 2.1]})
-TRIALS["test_mse"] = TRIALS["validation_mse"] + 0.1
 NAMES = data.CLASS_NAMES
 
 
@@ -65,7 +64,6 @@ PICTURES = {
     "plot_components": lambda t, vae, ae: plotting.plot_components(np.zeros(784), GENERATOR.normal(size=(3, 784))),
     "plot_two_descents": lambda t, vae, ae: plotting.plot_two_descents({"a": [3.0, 2.0], "b": [3e7, -2e7]}),
     "plot_trials": lambda t, vae, ae: plotting.plot_trials(TRIALS, ["variant"], "validation_mse", "Trials"),
-    "plot_trials final": lambda t, vae, ae: plotting.plot_trials(TRIALS, "variant", "test_mse", ties=False),
     "plot_sweeps": lambda t, vae, ae: plotting.plot_sweeps({"a": TRIALS, "b": TRIALS}, "validation_mse"),
     "plot_responses": lambda t, vae, ae: plotting.plot_responses(
         t.test.images[0], {"a": GENERATOR.normal(size=(9, 9))}
@@ -208,3 +206,9 @@ def test_map_refuses_a_code_that_is_not_two_numbers(tiny):
 def test_colours_are_for_the_colour_blind():
 
     assert seaborn.color_palette("colorblind", 10) == plotting.COLOURS
+
+
+def test_no_seed_of_a_sweep_is_left_out_for_want_of_a_colour():
+    table = pd.DataFrame({"variant": "a", "seed": range(12), "validation_mse": range(12)})
+    figure = plotting.plot_trials(table, "variant", "validation_mse")
+    assert len(figure.legends[0].get_texts()) == 12
