@@ -345,6 +345,63 @@ def _seeds_that_settle_it(answer, table, first, second):
 
 
 # --------------------------------------------------------------------------------------------------
+# Notebook 06
+
+
+@exercise("06.1")
+def _distance_of_two_gaussians(answer):
+    mean, variance = np.array([0.0, 3.0]), np.array([1.0, 4.0])
+    apart = np.diff(mean)[0] ** 2
+    truth = apart + variance.sum() - 2 * np.sqrt(variance.prod())
+    answer = float(answer)
+    if abs(answer - truth) < 0.01:
+        return None
+    if abs(answer - np.sqrt(truth)) < 0.01:
+        return "the course gives the distance without the last root, as FID does."
+    if abs(answer - apart - variance.sum() + 2 * variance.prod()) < 0.01:
+        return "take the root of the product of the variances."
+    if abs(answer - apart - np.diff(variance)[0] ** 2) < 0.01:
+        return "4 is the variance, not the standard deviation."
+    if abs(answer - apart) < 0.01:
+        return "that is what the means say; the spreads differ too."
+    return "put the means and the variances into the formula; a trace of one number is that number."
+
+
+@exercise("06.2")
+def _precision_by_hand(answer, real, made):
+    precision, recall = (share.value for share in metrics.precision_recall(real, made))
+    answer = float(answer)
+    if abs(answer - precision) < 1e-6:
+        return None
+    slips = {
+        recall: "that is recall: balls around the real ones, please.",
+        metrics.precision_recall(real, made, neighbours=2)[0].value: "a centre is its own nearest; leave it out.",
+        1 - precision: "that is the share outside.",
+        100 * precision: "a share, not a percentage.",
+    }
+    for slip, hint in slips.items():
+        if abs(answer - slip) < 1e-6:
+            return hint
+    return "for each real one the distance to its third real neighbour; then who lies within any of these balls."
+
+
+@exercise("06.3")
+def _better_thief(answer, wear, eye, vae):
+    answer = np.ascontiguousarray(answer, dtype="float32")
+    if answer.shape != (500, 28, 28, 1):
+        return f"give 500 pictures, (500, 28, 28, 1); these have shape {answer.shape}."
+    if not (answer.min() >= 0 and answer.max() <= 1):
+        return "grey levels run from 0 to 1; clip them."
+    found, rival = (metrics.judge_samples(made, wear, eye) for made in (answer, vae.sample(500, seed=1)))
+    if found["memorisation"].value < 0.7:
+        return f"memorisation is {found['memorisation']}: they are taken for copies."
+    distances = [judged["frechet_distance"] for judged in (found, rival)]
+    if distances[0].value >= distances[1].value:
+        return f"the Fréchet distance is {distances[0]}; the VAE has {distances[1]}."
+    return None
+
+
+# --------------------------------------------------------------------------------------------------
 # Notebook 07
 
 

@@ -17,7 +17,7 @@ from skimage.metrics import structural_similarity
 from sklearn import config_context
 from sklearn.decomposition import PCA as _PCA
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import pairwise_distances_chunked
+from sklearn.metrics import mutual_info_score, pairwise_distances_chunked
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -507,7 +507,7 @@ def interpolation_smoothness(model, images_a, images_b, classifier=None, steps=1
     Returns:
         `Estimate` over pairs whose pictures change at all; not a number where fewer than two do.
     """
-    starts, ends = _codes(model, images_a), _codes(model, images_b)
+    starts, ends = codes_of(model, images_a), codes_of(model, images_b)
     ratios = []
     for i in range(0, len(starts), 100):
         ways = [samplers.interpolate(*pair, steps) for pair in zip(starts[i : i + 100], ends[i : i + 100], strict=True)]
@@ -521,8 +521,50 @@ def interpolation_smoothness(model, images_a, images_b, classifier=None, steps=1
     return Estimate.of(ratios) if len(ratios) > 1 else Estimate(float("nan"), float("nan"))
 
 
-def _codes(model, images):
-    """One code an image; PCA has no other encoder than this."""
+def mutual_information_gap(codes, factors, bins=20):
+    """How far each known factor has a latent of its own: 1 where one latent tells all and no other anything.
+
+    For each factor, the information that the best latent has about it less that of the second best, as a
+    share of the factor's entropy. Turning a code does not change what it holds, but closes the gap. Source:
+    Chen et al., "Isolating sources of disentanglement in VAEs" (2018).
+
+    Args:
+        codes: (n, latent_dim), at least two latents.
+        factors: dict of name to the values of one factor, (n,) each: numbers, or labels.
+        bins: latents, and factors of more values than this, are cut into so many parts of equal count.
+
+    Returns:
+        pandas DataFrame, one row a factor: best (its latent), information and gap, shares from 0 to 1.
+
+    Raises:
+        ValueError: fewer than two latents, or a factor that does not vary.
+    """
+    codes = np.asarray(codes)
+    if codes.ndim != 2 or codes.shape[1] < 2:
+        raise ValueError(f"codes have shape {codes.shape}; a gap needs (n, latent_dim) with two latents or more.")
+    parts = [_in_parts(latent, bins) for latent in codes.T]
+    rows = {}
+    for name, values in factors.items():
+        values = _in_parts(values, bins)
+        entropy = mutual_info_score(values, values)
+        if entropy == 0:
+            raise ValueError(f"the factor {name!r} has one value only; nothing can be known about it.")
+        shares = np.array([mutual_info_score(part, values) for part in parts]) / entropy
+        second, first = np.sort(shares)[-2:]
+        rows[name] = {"best": int(shares.argmax()), "information": first, "gap": first - second}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("factor")
+
+
+def _in_parts(values, bins):
+    """Whole numbers for values: as they are where they are few, else the numbers of parts of equal count."""
+    levels, places = np.unique(values, return_inverse=True)
+    if len(levels) <= bins:
+        return places
+    return np.searchsorted(np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1]), values)
+
+
+def codes_of(model, images):
+    """One code an image, (n, latent_dim): the mean of a VAE's, and what ``encode`` gives of a model such as `PCA`."""
     return getattr(model, "code", model.encode)(images)
 
 
@@ -712,7 +754,7 @@ def evaluate(model, wear, classifier, sampler=None, samples=10_000, pairs=200, s
         test images: interpolation_smoothness. On samples: what `judge_samples` gives.
     """
     images = wear.test.images
-    z = _codes(model, images)
+    z = codes_of(model, images)
     variational = getattr(model, "is_variational", False)
     if sampler is None and variational:
         sampler = samplers.StandardNormal(model.latent_dim)
@@ -730,7 +772,7 @@ def evaluate(model, wear, classifier, sampler=None, samples=10_000, pairs=200, s
         }
 
     def codes():
-        found = _codes(model, wear.train.images), wear.train.labels, z, wear.test.labels
+        found = codes_of(model, wear.train.images), wear.train.labels, z, wear.test.labels
         unused = {} if variational else {"dead_units": dead_units(model, images)}
         return unused | {
             "linear_probe": linear_probe(*found),

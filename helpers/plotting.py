@@ -100,7 +100,7 @@ def plot_rows(rows, title="", scale=0.72, alt=None):
     """
     longest = max(len(images) for images in rows.values())
     labels = [label.replace("\n", " ") for label in rows]
-    label_width = 0.35 + 0.085 * max(len(line) for label in rows for line in label.split("\n"))
+    label_width = 0.35 + 0.09 * max(len(line) for label in rows for line in label.split("\n"))
     figure = _figure(
         label_width + scale * longest,
         0.35 * bool(title) + (scale + 0.06) * len(rows),
@@ -1045,35 +1045,85 @@ def plot_uncertainty(images, mean, spread, title="Where the VAE is unsure"):
     return figure
 
 
-def plot_rate_distortion(table, title="Rate and distortion, judged at beta = 1"):
+def plot_rate_distortion(table, title="Rate and distortion, judged at beta = 1", floor=None):
     """Models as points: nats of code against nats of error; along a dashed line the negative ELBO is the same.
 
     Source: Alemi et al., "Fixing a broken ELBO" (2018).
 
     Args:
         table: pandas DataFrame with columns model, kl and reconstruction, nats per image. Rows of
-            the same model share a colour and one entry in the legend.
+            the same model share a colour and one entry in the legend. Rows without a kl, of models that have
+            no rate, stand in a strip of their own at the right.
         title: above the figure.
+        floor: distortion that none can get below, drawn as a line; None draws none.
     """
-    figure = _figure(6.6, 4.2, f"Scatter of reconstruction against KL for {', '.join(table.model.unique())}.")
+    names = list(table.model.unique())
+    figure = _figure(7.4 if len(names) > 6 else 6.6, 4.6 if len(names) > 6 else 4.2, None)
+    figure.alt = f"Scatter of reconstruction against KL for {', '.join(names)}."
     axes = figure.subplots()
-    palette = sns.color_palette("colorblind", table.model.nunique())
-    sns.scatterplot(
-        table, x="kl", y="reconstruction", hue="model", style="model", palette=palette, s=70, ax=axes, zorder=3
-    )
-    low, high = axes.get_ylim()
+    palette = dict(zip(names, itertools.cycle(COLOURS), strict=False))  # beyond ten only the marks tell them apart
     right = 1.05 * max(table.kl.max(), 1)
+    unrated = table.kl.isna()
+    end = 1.14 * right if unrated.any() else right
+    places = table.assign(kl=table.kl.fillna((right + end) / 2))
+    look = {"hue": "model", "style": "model", "hue_order": names, "style_order": names, "palette": palette}
+    sns.scatterplot(places, x="kl", y="reconstruction", s=70, ax=axes, zorder=3, **look)
+    low, high = axes.get_ylim()
+    if floor is not None:
+        low = min(low, floor - 0.04 * (high - floor))
+        axes.axhline(floor, color="0.3", linewidth=1)
+        axes.text(0.99 * right, floor, "entropy of the pixels", fontsize=8, color="0.3", va="bottom", ha="right")
     totals = MaxNLocator(7).tick_values(low, high + right)
     for total in totals:
-        axes.axline((0, total), slope=-1, color="0.75", linewidth=0.8, linestyle="--", zorder=1)
+        axes.plot([0, right], [total, total - right], color="0.75", linewidth=0.8, linestyle="--", zorder=1)
         if 0 <= total - low <= right:  # where the line leaves through the floor
             axes.text(total - low, low, f"{total:.0f} ", color="0.4", fontsize=8, va="bottom", ha="right")
         elif low < total < high:
             axes.text(right / 2, total - right / 2, f"{total:.0f}", color="0.4", fontsize=8, va="bottom")
-    axes.set(xlim=(-0.02 * right, right), ylim=(low, high), title=title)
+    if unrated.any():
+        axes.axvspan(right, end, color="0.95", zorder=0)
+        axes.text((right + end) / 2, high, "no rate", fontsize=8, color="0.4", va="top", ha="center")
+        axes.set_xticks([tick for tick in MaxNLocator(7).tick_values(0, right) if 0 <= tick <= right])
+    axes.set(xlim=(-0.02 * right, end), ylim=(low, high), title=title)
     axes.set(xlabel="rate: KL, nats per image", ylabel="distortion: reconstruction, nats per image")
     axes.legend(title="", fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     sns.despine(ax=axes)
+    return figure
+
+
+def plot_scores(table, by, value, hue, reference=None, title="", xlabel=None, log=False):
+    """Each training as a dot, a row a model, a colour for each way to treat it.
+
+    Args:
+        table: pandas DataFrame, one row a training and way.
+        by: column of the rows, in the order of the table.
+        value: column to draw.
+        hue: column of the ways, in the order of the table.
+        reference: (text, value) of a dashed line; None draws none.
+        title: above the figure.
+        xlabel: text below; the column's name if None.
+        log: whether the axis is logarithmic.
+    """
+    rows, ways = list(dict.fromkeys(table[by])), list(dict.fromkeys(table[hue]))
+    alt = f"Dots for {', '.join(map(str, rows))}; a colour each for {', '.join(map(str, ways))}."
+    figure = _figure(7.6, 0.42 * len(rows) + 1.3, alt)
+    axes = figure.subplots()
+    for place, way in enumerate(ways):
+        part = table[table[hue] == way]
+        heights = part[by].map(rows.index) + (place - (len(ways) - 1) / 2) * 0.16
+        axes.scatter(part[value], heights, color=COLOURS[place], s=26, label=way, zorder=3, linewidths=0)
+    if reference is not None:
+        text, where = reference
+        axes.axvline(where, color="black", linewidth=0.9, linestyle="--", label=text)
+    if log:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
+    axes.set(yticks=range(len(rows)), yticklabels=rows, ylim=(len(rows) - 0.4, -0.6))
+    axes.set(xlabel=xlabel or value, title=title)
+    axes.grid(axis="y", color="0.9")
+    axes.set_axisbelow(True)
+    figure.legend(*axes.get_legend_handles_labels(), fontsize=8, frameon=False, ncols=4, loc="outside lower center")
+    sns.despine(ax=axes, left=True)
     return figure
 
 

@@ -7,201 +7,11 @@ import time
 import numpy as np
 import pandas as pd
 
-from helpers import (
-    checkpoints,
-    classifier,
-    course,
-    data,
-    files,
-    metrics,
-    plotting,
-    samplers,
-    sweeps,
-    training,
-    wardrobe,
-)
+from helpers import checkpoints, classifier, course, data, experiments, files, metrics, plotting, samplers, training
 
 README = course.ROOT / "README.md"
 IMAGES = course.ROOT / "images"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
-
-_COSINE = {"batch_size": 128, "learning_rate": 2e-3, "schedule": "cosine", "warmup_epochs": 1}
-_BRIEF_CONV = checkpoints.plan("conv_vae_32_bernoulli")
-_LIKELIHOODS = {"squared error": "gaussian", "Bernoulli": "bernoulli"}
-_SEEDS = [1, 2, 3]
-
-# Stored experiments: what is built, how it is trained, and what is varied; each variant with each seed.
-EXPERIMENTS = {
-    "latent_sweep": {
-        "about": "autoencoders of several code sizes, three seeds each",
-        "model": "dense_autoencoder",
-        "arguments": {"hidden": [256, 128], "activation": "silu"},
-        "recipe": {"epochs": 12, **_COSINE},
-        "variants": {f"{k} codes": {"arguments": {"latent_dim": k}} for k in (2, 4, 8, 16, 32, 64)},
-        "seeds": _SEEDS,
-    },
-    "dead_units": {
-        "about": "S2's autoencoder with its ReLU code, three seeds",
-        "model": "dense_autoencoder",
-        "arguments": checkpoints.plan("dense_ae_18_s2").arguments,
-        "recipe": checkpoints.plan("dense_ae_18_s2").recipe,
-        "variants": {"S2": {}},
-        "seeds": _SEEDS,
-    },
-    "likelihood_by_beta": {
-        "about": "two likelihoods with two betas, and optimal sigma, three seeds each",
-        "model": "conv_vae",
-        "arguments": _BRIEF_CONV.arguments,
-        "recipe": _BRIEF_CONV.recipe,
-        "variants": {
-            f"{label}, beta {beta:g}": {"arguments": {"likelihood": likelihood, "beta": beta}}
-            for beta in (1.0, 0.01)
-            for label, likelihood in _LIKELIHOODS.items()
-        }
-        | {"optimal sigma": {"arguments": {"likelihood": "optimal_gaussian", "beta": 1.0}}},
-        "seeds": _SEEDS,
-    },
-    "kl_warmup": {
-        "about": "three ways to begin with the KL, three seeds each",
-        "model": "conv_vae",
-        "arguments": {**_BRIEF_CONV.arguments, "likelihood": "bernoulli", "beta": 1.0},
-        "recipe": _BRIEF_CONV.recipe,
-        "variants": {
-            "none": {},
-            "from 0.05": {"recipe": {"kl_warmup_epochs": 3, "kl_start": 0.05}},
-            "from 0": {"recipe": {"kl_warmup_epochs": 3, "kl_start": 0.0}},
-        },
-        "seeds": _SEEDS,
-    },
-}
-
-# Notebook 05's sweeps, of the same form: rows have validation figures, to choose by, and test figures.
-_S4 = {"batch_size": 64, "learning_rate": 1e-3, "schedule": "constant"}
-_TUNED = {"hidden": [400, 200, 100], "activation": "silu", "latent_dim": 10, "likelihood": "bernoulli"}
-_TUNING = {"model": "dense_vae", "arguments": _TUNED, "recipe": {"epochs": 8, "optimizer": "adam", **_COSINE}}
-SWEEPS = {
-    "tuning_depth": {
-        "about": "S4's first task, its recipe: one hidden layer or three",
-        "model": "dense_vae",
-        "arguments": {"latent_dim": 20, "activation": "relu"},
-        "recipe": {"epochs": 15, **_S4},
-        "variants": {
-            "784-400-20": {"arguments": {"hidden": [400]}},
-            "784-400-200-100-20": {"arguments": {"hidden": [400, 200, 100]}},
-        },
-        "seeds": _SEEDS,
-    },
-    "tuning_sizes": {
-        "about": "S4's second task, its recipe: six pairs of first layer and code",
-        "model": "dense_vae",
-        "arguments": {"activation": "relu"},
-        "recipe": {"epochs": 10, **_S4},
-        "variants": {
-            f"h = {h}, z = {z}": {"arguments": {"hidden": [h, 200, 100], "latent_dim": z}}
-            for h, z in ((400, 40), (200, 50), (400, 70), (300, 30), (250, 80), (300, 5))
-        },
-        "seeds": _SEEDS,
-    },
-    "tuning_latent_size": {
-        "about": "the size of the code, with a fixed and a learned noise of the pixels",
-        **_TUNING,
-        "variants": {
-            f"{likelihood}, z = {z}": {"arguments": {"likelihood": likelihood, "latent_dim": z}}
-            for likelihood, sizes in {
-                "bernoulli": (2, 5, 10, 20, 40, 80),
-                "gaussian": (5, 80),
-                "optimal_gaussian": (2, 5, 10, 20, 40, 80),
-            }.items()
-            for z in sizes
-        },
-        "seeds": _SEEDS,
-    },
-    "tuning_learning_rate": {
-        "about": "the learning rate, constant and along a cosine",
-        **_TUNING,
-        "variants": {
-            f"{schedule}, {rate:g}": {"recipe": {"schedule": schedule, "learning_rate": rate}}
-            for schedule, rates in {
-                "cosine": (1e-4, 3e-4, 1e-3, 2e-3, 5e-3, 2e-2),
-                "constant": (1e-4, 3e-4, 1e-3, 2e-3, 5e-3),
-            }.items()
-            for rate in rates
-        },
-        "seeds": _SEEDS,
-    },
-    "tuning_activation": {
-        "about": "the activation of the hidden layers, each with two learning rates",
-        **_TUNING,
-        "variants": {
-            f"{activation}, {rate:g}": {"arguments": {"activation": activation}, "recipe": {"learning_rate": rate}}
-            for activation in ("relu", "selu", "silu", "tanh")
-            for rate in (1e-3, 2e-3)
-        },
-        "seeds": _SEEDS,
-    },
-    "tuning_optimizer": {
-        "about": "the optimiser, each with three learning rates of its own",
-        **_TUNING,
-        "variants": {
-            f"{optimizer}, {rate:g}": {"recipe": {"optimizer": optimizer, "learning_rate": rate}}
-            for optimizer, rates in {
-                "adam": (1e-3, 2e-3, 5e-3),
-                "rmsprop": (3e-4, 1e-3, 3e-3),
-                "sgd": (1e-3, 3e-3, 1e-2),
-            }.items()
-            for rate in rates
-        },
-        "seeds": _SEEDS,
-    },
-    "tuning_conv_autoencoder": {
-        "about": "a convolutional autoencoder of S1's kind, three epochs",
-        "model": "conv_autoencoder",
-        "arguments": {"filters": [16, 32, 64], "hidden": [128], "latent_dim": 10},
-        "recipe": {"epochs": 3, **_COSINE},
-        "variants": {"10 codes": {}},
-        "seeds": _SEEDS,
-    },
-}
-
-# Notebook 06's trainings, of the same form: rows hold what `train_and_evaluate` finds.
-_HALF_WIDTH = {"filters": [16, 32, 64], "hidden": [128]}
-COMPARISONS = {
-    "comparison": {
-        "about": "autoencoder and VAE, dense and convolutional, with 10 and 32 codes, equal epochs",
-        "model": "dense_vae",
-        "arguments": {"activation": "silu"},
-        "recipe": {"epochs": 6, **_COSINE},
-        "variants": {
-            f"{net} {kind}, {size} codes": {
-                "model": f"{net.replace('convolutional', 'conv')}_{kind.lower()}",
-                "arguments": {"latent_dim": size, **shape},
-            }
-            for size in (10, 32)
-            for net, shape in {"dense": {"hidden": [256, 128]}, "convolutional": _HALF_WIDTH}.items()
-            for kind in ("autoencoder", "VAE")
-        },
-        "seeds": _SEEDS,
-    },
-    "vae_without_kl": {
-        "about": "S4's third task, its recipe: the VAE of its first task and the same net as an autoencoder",
-        "model": "dense_vae",
-        "arguments": {"latent_dim": 20, "hidden": [400], "activation": "relu"},
-        "recipe": {"epochs": 15, **_S4},
-        "variants": {"VAE": {}, "autoencoder": {"model": "dense_autoencoder"}},
-        "seeds": _SEEDS,
-    },
-}
-
-
-# Models whose likelihood is estimated with many samples, and how; the literature binarises the test set once.
-IMPORTANCE_WEIGHTED = {
-    "about": "importance-weighted log-likelihood of test images binarised once",
-    "models": ["dense_vae_10", "conv_vae_32"],
-    "images": 1000,
-    "samples": 1000,
-    "seed": 1,
-    "binarised_with_seed": 1,
-}
 
 
 def ship(names, wear, anew=False):
@@ -224,180 +34,6 @@ def ship(names, wear, anew=False):
         model, history = checkpoints.train(name, wear)
         checkpoints.save(model, name, history, metrics.measure(model, wear), folder)
         checkpoints.state_file(name, wear.slug).unlink()
-
-
-def train_and_judge(config, state):
-    """Train one model of a stored experiment and measure it on the test images.
-
-    Args:
-        config: as for `sweeps.train`.
-        state: path of the file from which a killed training goes on.
-
-    Returns:
-        dict: what `metrics.measure` gives, the `metrics.sharpness` of reconstructions and, for a VAE, of
-        samples, and "history", a dict of lists.
-    """
-    model, wear, history = sweeps.train(config, state)
-    images = wear.test.images
-    row = metrics.measure(model, wear) | {"sharpness_x_hat": metrics.sharpness(model.reconstruct(images)).value}
-    if model.is_variational:
-        row |= {"sharpness_samples": metrics.sharpness(model.sample(1000, seed=1)).value}
-    return row | {"history": history}
-
-
-def train_and_evaluate(config, state):
-    """Train one model of a comparison and find all that `metrics.evaluate` measures, samples in three ways among it.
-
-    Args:
-        config: as for `sweeps.train`.
-        state: path of the file from which a killed training goes on.
-
-    Returns:
-        dict: parameters, "cpu_seconds" of the training (None where it was interrupted), what
-        `metrics.evaluate` finds, what `metrics.judge_samples` finds of 10,000 pictures decoded from each
-        of "prior", "gaussian" and "mixture", as "prior_frechet_distance" and so on, and "history".
-    """
-    model, wear, history, seconds = sweeps.train_with_clock(config, state)
-    row = {
-        "parameters": model.encoder.count_params() + model.decoder.count_params(),
-        "cpu_seconds": seconds,
-    }
-    eye, codes = classifier.load(wear.slug), model.code(wear.train.images)
-    row |= metrics.flat(metrics.evaluate(model, wear, eye, samples=0, verbose=False))
-    ways = {
-        "prior": samplers.StandardNormal(model.latent_dim),
-        "gaussian": samplers.FittedGaussian(codes),
-        "mixture": samplers.GaussianMixture(codes, components=20),
-    }
-    for way, sampler in ways.items():
-        pictures = model.decode(sampler.sample(len(wear.test), seed=1))
-        judged = metrics.flat(metrics.judge_samples(pictures, wear, eye))
-        row |= {f"{way}_{name}": value for name, value in judged.items()}
-    return row | {"history": history}
-
-
-# Sorts of stored results: settings, folder of the trials, trial, what a configuration has besides.
-def _kinds():
-    return (
-        (EXPERIMENTS, "experiments", train_and_judge, {}),
-        (SWEEPS, "tuning", sweeps.train_and_measure, {"split": "test"}),
-        (COMPARISONS, "comparisons", train_and_evaluate, {}),
-    )
-
-
-def run_experiment(name, wear, anew=False):
-    """Train the models of a stored experiment, sweep or comparison and write one row of figures for each.
-
-    Trainings that are finished are kept, so an interrupted one goes on. For autoencoders of an
-    experiment, PCA at each code size comes first. In a sweep a training whose loss became infinite is an
-    outcome too: its row has "status" "failed" and no figures.
-
-    Args:
-        name: key of `EXPERIMENTS`, `SWEEPS` or `COMPARISONS`.
-        wear: `data.Dataset`, whole.
-        anew: write the result again where it is stored already.
-
-    Raises:
-        RuntimeError: a training failed; the others are kept.
-    """
-    path = checkpoints.RESULTS / wear.slug / f"{name}.json"
-    setting = setting_on(wear.slug, name)
-    stored = (
-        files.read_json(path, f"Delete it and run `make {'sweeps' if name in SWEEPS else 'results'}` again ({name}).")
-        if path.exists()
-        else {}
-    )
-    if stored.get("recipe") == setting and not anew:
-        return
-    folder, trial, more = next(kind[1:] for kind in _kinds() if name in kind[0])
-    folder, sweep = sweeps.FOLDER / folder, name in SWEEPS
-    trials = [
-        (label, seed, _configuration(setting, label, seed, wear) | more)
-        for label in setting["variants"]
-        for seed in setting["seeds"]
-    ]
-    print(f"{name}: {setting['about']}", flush=True)
-    table = sweeps.run([config for *_, config in trials], trial, folder)
-    diverged = table.error.str.startswith("FloatingPointError") & sweep
-    if (~diverged & (table.status == "failed")).any():
-        raise RuntimeError(f"{name} is not whole; mend what the lines above say and run it again.")
-    rows = _pca_rows(setting, wear) if name in EXPERIMENTS and setting["model"].endswith("autoencoder") else []
-    for (label, seed, config), status in zip(trials, table.status, strict=True):
-        result = sweeps.read(sweeps.folder_of(config, folder)) if status == "done" else {}
-        change = setting["variants"][label]
-        varied = change.get("arguments", {}) | change.get("recipe", {})
-        varied = {field: "-".join(map(str, v)) if isinstance(v, list) else v for field, v in varied.items()}
-        size = {"latent_dim": config["arguments"]["latent_dim"]}
-        model = "autoencoder" if config["model"].endswith("autoencoder") else "VAE"
-        outcome = {"status": status} if sweep else {}
-        rows.append({"model": model, "variant": label, "seed": seed, **size, **varied, **outcome, **result})
-    files.write_json(path, {"data": wear.slug, "recipe": setting, "rows": rows})
-
-
-def estimate_likelihoods(wear, anew=False):
-    """Store `metrics.log_likelihood_per_image` of the models in `IMPORTANCE_WEIGHTED`.
-
-    Args:
-        wear: `data.Dataset`, whole.
-        anew: estimate also what is stored already.
-    """
-    path = checkpoints.RESULTS / wear.slug / "importance_weighted.json"
-    recipe = likelihood_recipe(wear.slug)
-    stored = files.read_json(path, "Delete it and run `make results` again.") if path.exists() else {}
-    rows = stored["rows"] if stored.get("recipe") == recipe and not anew else []
-    images = metrics.binarise(wear.test.images, recipe["binarised_with_seed"])[: recipe["images"]]
-    for name in recipe["models"]:
-        sha256 = checkpoints.manifest(name, wear.slug)["sha256"]
-        if any((row["model"], row["sha256"]) == (name, sha256) for row in rows):
-            continue
-        vae = checkpoints.load(name, wear.slug)
-        per_image = metrics.log_likelihood_per_image(vae, images, recipe["samples"], recipe["seed"])
-        estimate = metrics.Estimate.of(per_image)
-        row = {
-            "model": name,
-            "sha256": sha256,
-            "log_likelihood": estimate.value,
-            "per_image": per_image.round(4).tolist(),
-        }
-        rows = [row for row in rows if row["model"] != name] + [row | {"standard_error": estimate.standard_error}]
-        files.write_json(path, {"data": wear.slug, "recipe": recipe, "rows": rows})
-        print(f"{name}: log-likelihood {estimate}", flush=True)
-
-
-def likelihood_recipe(slug):
-    """`IMPORTANCE_WEIGHTED` as it is done on a data set: with a tenth of the samples on the stand-in."""
-    share = 10 if slug == wardrobe.SLUG else 1
-    return {**IMPORTANCE_WEIGHTED, "samples": IMPORTANCE_WEIGHTED["samples"] // share}
-
-
-def setting_on(slug, name):
-    """A stored experiment as it is done on a data set: a dict that JSON can hold."""
-    setting = (EXPERIMENTS | SWEEPS | COMPARISONS)[name]
-    variants = {
-        label: {part: checkpoints.recipe_on(slug, c) if part == "recipe" else c for part, c in change.items()}
-        for label, change in setting["variants"].items()
-    }
-    seeds = setting["seeds"]
-    if slug == wardrobe.SLUG:  # the stand-in only has to show that all runs; the spread over seeds needs two
-        if name not in EXPERIMENTS:
-            seeds = seeds[:2]
-        elif setting["model"].startswith("conv_"):
-            seeds = seeds[:1]
-    recipe = checkpoints.recipe_on(slug, setting["recipe"])
-    return {**setting, "recipe": recipe, "variants": variants, "seeds": seeds}
-
-
-def _configuration(setting, label, seed, wear):
-    parts = {part: setting[part] | setting["variants"][label].get(part, {}) for part in ("arguments", "recipe")}
-    model = setting["variants"][label].get("model", setting["model"])
-    return {"model": model, **parts, "seed": seed, "data": {"slug": wear.slug}}
-
-
-def _pca_rows(setting, wear):
-    sizes = {change.get("arguments", setting["arguments"])["latent_dim"] for change in setting["variants"].values()}
-    pca, images = metrics.PCA(wear.train.images, max(sizes)), wear.test.images
-    errors = {k: metrics.mse(images, pca.reconstruct(images, k)).value for k in sorted(sizes)}
-    return [{"model": "PCA", "latent_dim": k, "seed": 0, "mse": error} for k, error in errors.items()]
 
 
 def pictures(wear):
@@ -425,6 +61,17 @@ def pictures(wear):
     }
     trials = {question: checkpoints.result(name)[0] for question, name in questions.items()}
     trials["size of the code"] = trials["size of the code"].query("likelihood == 'bernoulli'")
+    autoencoder_10, vae_32 = checkpoints.load("dense_ae_10"), checkpoints.load("conv_vae_32")
+    made = {"real garments": test.images[20:32]}
+    for label, model, sampler in (
+        ("PCA\none Gaussian", pca.keep(10), samplers.FittedGaussian),
+        ("autoencoder\nN(0, I)", autoencoder_10, None),
+        ("autoencoder\nmixture", autoencoder_10, samplers.GaussianMixture),
+        ("dense VAE\nN(0, I)", vae, None),
+        ("conv VAE\nmixture", vae_32, samplers.GaussianMixture),
+    ):
+        drawn = sampler(metrics.codes_of(model, wear.train.images)) if sampler else samplers.StandardNormal(10)
+        made[label] = np.clip(model.decode(drawn.sample(12, seed=2)), 0, 1)
     figures = {
         "course": plotting.plot_sheet(vae.decode(codes), 16),
         "01_hero": plotting.plot_memory(pca, np.stack(garments)),
@@ -434,6 +81,7 @@ def pictures(wear):
         "05_hero": plotting.plot_sweeps(
             trials, "validation_negative_elbo", xlabel="nats per image above the best setting of the row, validation"
         ),
+        "06_hero": plotting.plot_rows(made),
     }
     for name, figure in figures.items():
         with files.written_aside(IMAGES / f"{name}.png") as aside:
@@ -497,14 +145,18 @@ def main(arguments=None):
     course.begin()
     wear = data.load()
     if chosen.what == "results":
-        for name in chosen.names or [*EXPERIMENTS, *COMPARISONS, "importance_weighted"]:
-            if name == "importance_weighted":
-                estimate_likelihoods(wear, chosen.anew)
+        of_shipped = {
+            "importance_weighted": experiments.estimate_likelihoods,
+            "evaluation": experiments.evaluate_shipped,
+        }
+        for name in chosen.names or [*experiments.EXPERIMENTS, *experiments.COMPARISONS, *of_shipped]:
+            if name in of_shipped:
+                of_shipped[name](wear, chosen.anew)
             else:
-                run_experiment(name, wear, chosen.anew)
+                experiments.run(name, wear, chosen.anew)
     elif chosen.what == "sweeps":
-        for name in chosen.names or SWEEPS:
-            run_experiment(name, wear, chosen.anew)
+        for name in chosen.names or experiments.SWEEPS:
+            experiments.run(name, wear, chosen.anew)
     elif chosen.what == "pictures":
         pictures(wear)
     else:

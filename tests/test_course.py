@@ -30,6 +30,7 @@ FLOORS = {
     "classifier": 3.6,
     "metrics": 4,
     "sweeps": 4.5,
+    "experiments": 4.6,
     "plotting": 5,
     "exercises": 5,
     "widgets": 5.5,

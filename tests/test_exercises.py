@@ -14,6 +14,7 @@ PLAIN = {
     "02.1": (223_586, {222_176: "bias", 111_410: "encoder alone", 7: "eight layers"}),
     "04.1": (18_496, {18_432: "bias", 576: "32 channels", 903_168: "does not count", 3: "64 kernels"}),
     "05.1": (20, {40: "side by side", 1200: "seconds", 4: "five seeds", 7: "count the trainings"}),
+    "06.1": (10, {10**0.5: "last root", 6: "product", 18: "not the standard", 9: "means say", 2: "trace"}),
     "03.1": (0.818147, {0.596574: "variance", 0.818147 / np.log(2): "bits", -1: "closed form"}),
 }
 
@@ -202,4 +203,50 @@ def test_seeds_that_settle_it(capsys):
     for word, answer in {"still holds 0": 3, "narrower": 99, "t is larger": 9}.items():
         capsys.readouterr()
         assert exercises.check("05.3", answer, PAIRS, "a", "b") is False
+        assert word in capsys.readouterr().out
+
+
+def test_precision_by_hand(capsys):
+    rng = np.random.default_rng(1)
+    real, made = rng.normal(size=(40, 2)), rng.normal(size=(50, 2)) * 2
+    to_real, among = (np.linalg.norm(part[:, None] - real, axis=2) for part in (made, real))
+
+    def covered(k):
+        return (to_real <= np.sort(among, axis=1)[:, k]).any(axis=1).mean()
+
+    assert exercises.check("06.2", covered(3), real, made) is True
+    assert covered(2) != covered(3), "or the hint below could not be tested"
+    radii = np.sort(np.linalg.norm(made[:, None] - made, axis=2), axis=1)[:, 3]
+    recall = (radii >= to_real.T).any(axis=1).mean()
+    slips = {"its own nearest": covered(2), "that is recall": recall, "outside": 1 - covered(3)}
+    slips |= {"percentage": 100 * covered(3), "any of these balls": -1}
+    for word, answer in slips.items():
+        capsys.readouterr()
+        assert exercises.check("06.2", answer, real, made) is False
+        assert word in capsys.readouterr().out
+
+
+def test_better_thief(tiny, monkeypatch, capsys):
+    """Judged by a toy: how dark the pictures are is their distance, how even they are their memorisation."""
+
+    def judge(pictures, wear, eye):
+        assert (wear, eye) == (tiny, "eye")
+        return {
+            "frechet_distance": metrics.Estimate(float(1 - pictures.mean()), 0.0),
+            "memorisation": metrics.Estimate(float(1 - pictures.std()), 0.0),
+        }
+
+    class Grey:
+        def sample(self, n, seed):
+            return np.full((n, 28, 28, 1), 0.5, dtype="float32")
+
+    monkeypatch.setattr(metrics, "judge_samples", judge)
+    even = np.ones((500, 28, 28, 1))
+    uneven = even.copy()
+    uneven[:, ::2] = 0.2
+    assert exercises.check("06.3", 0.9 * even, tiny, "eye", Grey()) is True
+    wrong = {"500 pictures": even[:9], "clip": 2 * even, "for copies": uneven, "Fréchet distance": 0.4 * even}
+    for word, answer in wrong.items():
+        capsys.readouterr()
+        assert exercises.check("06.3", answer, tiny, "eye", Grey()) is False
         assert word in capsys.readouterr().out

@@ -652,6 +652,56 @@ def test_a_copier_is_found_out_and_new_pictures_are_not():
 # All of it
 
 
+def known_factors(n=4_000):
+    rng = np.random.default_rng(3)
+    return {"width": rng.normal(size=n), "shade": rng.uniform(size=n), "style": rng.integers(4, size=n)}
+
+
+def test_gap_is_one_where_each_factor_has_a_latent_of_its_own():
+    factors = known_factors()
+    codes = np.stack([-2 * factors["style"], np.exp(factors["width"]), factors["shade"]], axis=1)
+    found = metrics.mutual_information_gap(codes, factors)
+    assert found.best.to_dict() == {"width": 1, "shade": 2, "style": 0}
+    np.testing.assert_allclose(found.information, 1)
+    assert (found.gap > 0.95).all(), "chance alone shares a little with the others"
+
+
+def test_gap_closes_where_a_factor_is_told_twice_or_by_none():
+    factors = known_factors()
+    told_twice = np.stack([factors["width"], 3 - factors["width"], factors["shade"]], axis=1)
+    found = metrics.mutual_information_gap(told_twice, factors)
+    np.testing.assert_allclose(found.loc["width", ["information", "gap"]].astype(float), [1, 0], atol=1e-12)
+    assert found.information["style"] < 0.02 and found.gap["shade"] > 0.95
+
+
+def test_gap_closes_when_a_code_is_turned_though_it_holds_the_same():
+    rng = np.random.default_rng(3)
+    codes = rng.normal(size=(4_000, 2))
+    factors = {"width": codes[:, 0], "shade": codes[:, 1]}
+    turned = codes @ np.array([[1, 1], [-1, 1]]) / np.sqrt(2)
+    assert metrics.mutual_information_gap(codes, factors).gap.min() > 0.95
+    assert metrics.mutual_information_gap(turned, factors).gap.max() < 0.02
+
+
+def test_gap_counts_as_by_hand():
+    codes = np.array([[0, 0], [0, 1], [1, 0], [1, 1]] * 5)
+    factors = {"and": codes[:, 0] * codes[:, 1], "first": codes[:, 0]}
+    found = metrics.mutual_information_gap(codes, factors)
+    entropy = -(0.25 * np.log(0.25) + 0.75 * np.log(0.75))
+    told = entropy - 0.5 * np.log(2)  # knowing that one is 1 leaves a fair coin, half of the time
+    assert found.information["and"] == pytest.approx(told / entropy)
+    np.testing.assert_allclose(found.gap, [0, 1], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("codes", "factor", "message"),
+    [(np.zeros((5, 1)), range(5), "two latents or more"), (np.eye(5), np.ones(5), "'shade' has one value only")],
+)
+def test_gap_that_has_no_meaning_is_refused(codes, factor, message):
+    with pytest.raises(ValueError, match=message):
+        metrics.mutual_information_gap(codes, {"shade": np.array(factor)})
+
+
 @pytest.fixture(scope="module")
 def eye():
     return classifier.build()

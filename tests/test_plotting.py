@@ -71,8 +71,14 @@ PICTURES = {
     "plot_counts": lambda t, vae, ae: plotting.plot_counts({"a": np.eye(3), "b": np.ones((3, 3))}, "Numbers"),
     "plot_feature_maps": lambda t, vae, ae: plotting.plot_feature_maps(small_conv_vae().encoder, t.test.images[0], 3),
     "plot_uncertainty": lambda t, vae, ae: plotting.plot_uncertainty(*[t.test.images[:3]] * 3),
+    "plot_scores": lambda t, vae, ae: plotting.plot_scores(
+        TRIALS, "variant", "validation_mse", "seed", ("floor", 0.01), "Scores", log=True
+    ),
     "plot_rate_distortion": lambda t, vae, ae: plotting.plot_rate_distortion(
         pd.DataFrame({"model": ["a", "a", "b"], "kl": [0.0, 10, 15], "reconstruction": [300.0, 240, 230]})
+    ),
+    "plot_rate_distortion plain": lambda t, vae, ae: plotting.plot_rate_distortion(
+        pd.DataFrame({"model": ["a", "b"], "kl": [5.0, np.nan], "reconstruction": [240.0, 230]}), floor=190.0
     ),
     "plot_memory": lambda t, vae, ae: plotting.plot_memory(metrics.PCA(t.train.images, 4), t.test.images[:2], (2, 4)),
 }
@@ -212,3 +218,20 @@ def test_no_seed_of_a_sweep_is_left_out_for_want_of_a_colour():
     table = pd.DataFrame({"variant": "a", "seed": range(12), "validation_mse": range(12)})
     figure = plotting.plot_trials(table, "variant", "validation_mse")
     assert len(figure.legends[0].get_texts()) == 12
+
+
+def test_models_without_a_rate_stand_apart_on_the_plane():
+    table = pd.DataFrame({"model": ["a", "b"], "kl": [10.0, np.nan], "reconstruction": [240.0, 230]})
+    (axes,) = plotting.plot_rate_distortion(table).axes
+    places = {tuple(place) for dots in axes.collections for place in np.round(dots.get_offsets(), 6)}
+    (rated,), (unrated,) = ([x for x, y in places if y == height] for height in (240, 230))
+    assert rated == 10 and unrated > 10.5, "outside the axis of rates, which ends at 1.05 of the largest"
+
+
+def test_scores_have_a_row_a_model_and_a_colour_a_way():
+    table = pd.DataFrame({"net": ["x", "x", "y"], "way": ["p", "q", "q"], "score": [1.0, 2, 3]})
+    (axes,) = plotting.plot_scores(table, "net", "score", "way", reference=("floor", 0.5)).axes
+    p, q = (dots.get_offsets() for dots in axes.collections)
+    np.testing.assert_allclose([p[0, 0], *q[:, 0]], [1, 2, 3])
+    assert np.round([p[0, 1], *q[:, 1]]).tolist() == [0, 0, 1] and p[0, 1] != q[0, 1]
+    assert [line.get_xdata()[0] for line in axes.lines] == [0.5]
