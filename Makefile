@@ -65,5 +65,5 @@ setup: ## make or update .venv; done already: a moment
 	echo "No Python found. Install version 3.10 to 3.13 from https://www.python.org/downloads/" >&2; exit 1
 
 clean: ## remove .venv and caches; data, checkpoints and notebooks stay
-	rm -rf .venv *.egg-info .pytest_cache .ruff_cache .coverage htmlcov
+	rm -rf .venv *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage htmlcov
 	find . -name .git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -10,6 +10,7 @@ are rounded *before* the model is measured, so the numbers in the manifest are t
 
 import dataclasses
 import hashlib
+import math
 import platform
 
 import keras
@@ -243,13 +244,15 @@ def store(model, path, about, bits):
         bits: 16 or 8, as for `round_weights`.
     """
     round_weights(model, bits)
-    files.write_arrays(path, _packed(model.weight_arrays(), bits))
+    weights = files.packed_arrays(_packed(model.weight_arrays(), bits))
     versions = {
         "python": platform.python_version(),
         "keras": keras.__version__,
         "backend": keras.backend.backend(),
     }
-    files.write_json(path.with_suffix(".json"), {**about, "versions": versions, "sha256": _sha256(path)})
+    about = {**about, "versions": versions, "sha256": hashlib.sha256(weights).hexdigest()}
+    # The manifest comes last: where it lies, the weights are there too.
+    files.write_together({path: weights, path.with_suffix(".json"): files.json_bytes(files.sealed(about))})
 
 
 def round_weights(model, bits=16):
@@ -285,16 +288,13 @@ def _unpacked(packed):
     """float32 arrays from stored ones; what is neither packed so nor a float is left for `assign` to refuse."""
     arrays = {}
     for key, array in packed.items():
-        scale = packed.get(key + SCALE)
-        if scale is not None and array.dtype == np.int8 and scale.shape == array.shape[-1:]:
-            array = array * scale.astype("float32")
-        if not key.endswith(SCALE):
-            arrays[key] = array.astype("float32") if array.dtype.kind == "f" else array
+        scale = packed.get(key + SCALE, np.zeros(0))
+        with np.errstate(over="ignore", invalid="ignore"):  # `assign` refuses what becomes infinite
+            if (array.dtype, scale.dtype, scale.shape) == (np.int8, np.float32, array.shape[-1:]):
+                array = array * scale
+            if not key.endswith(SCALE):
+                arrays[key] = array.astype("float32") if array.dtype.kind == "f" else array
     return arrays
-
-
-def _sha256(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _folder(name, data):
@@ -360,9 +360,12 @@ def restore(model, path, about, remedy=_REMEDY):
     """
     if not path.exists():
         raise files.DamagedFile(f"{path.name} is missing beside its manifest. {remedy}")
-    if _sha256(path) != about.get("sha256"):
+    # float32 is the widest form in which numbers are stored; the rest is for names and packing.
+    most = (1 << 20) + 4 * sum(math.prod(variable.shape) for variable in model.weight_variables().values())
+    content = files.read_bytes(path, remedy, most)
+    if hashlib.sha256(content).hexdigest() != about.get("sha256"):
         raise files.DamagedFile(f"{path.name} is not the file its manifest describes (SHA-256 differs). {remedy}")
-    assign(model, _unpacked(files.read_arrays(path, remedy)), path.name, remedy)
+    assign(model, _unpacked(files.arrays_in(content, path.name, remedy, most)), path.name, remedy)
 
 
 def assign(model, arrays, source, remedy=_REMEDY):
@@ -454,6 +457,7 @@ def result(name, slug=DEFAULT, folder=RESULTS):
     if not path.exists():
         raise FileNotFoundError(f"no result is stored as {name} for {slug}. {remedy}")
     content = files.read_json(path, remedy)
-    if not isinstance(content, dict) or not content.get("rows") or "recipe" not in content:
+    rows, recipe = (content.get(part) for part in ("rows", "recipe")) if isinstance(content, dict) else (None, None)
+    if not isinstance(rows, list) or not rows or {type(row) for row in rows} != {dict} or not isinstance(recipe, dict):
         raise files.DamagedFile(f"{path.name} has no rows or no recipe. {remedy}")
-    return pd.DataFrame(content["rows"]), content["recipe"]
+    return pd.DataFrame(rows), recipe

@@ -88,7 +88,14 @@ def train(wear, epochs=None, seed=1, verbose=True):
 
     Returns:
         (`Classifier` with weights rounded as they are stored, history as a dict of lists).
+
+    Raises:
+        ValueError: images or labels that are none of ten garments'.
     """
+    training.check_splits(wear)
+    for part, labels in (("train", wear.train.labels), ("validation", wear.validation.labels)):
+        if labels.min() < 0 or labels.max() > 9:
+            raise ValueError(f"{part}: labels run from {labels.min()} to {labels.max()}; expected 0 to 9.")
     recipe = training.Recipe(**recipe_on(wear.slug) | {"seed": seed} | ({"epochs": epochs} if epochs else {}))
     classifier, batches = build(seed), _Batches(wear.train, recipe.batch_size, recipe.seed)
     steps = batches.order.steps_per_epoch

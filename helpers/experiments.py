@@ -321,7 +321,7 @@ def run(name, wear, anew=False):
         model = "autoencoder" if config["model"].endswith("autoencoder") else "VAE"
         outcome = {"status": status} if sweep else {}
         rows.append({"model": model, "variant": label, "seed": seed, **size, **varied, **outcome, **result})
-    files.write_json(path, {"data": wear.slug, "recipe": setting, "rows": rows})
+    files.write_sealed(path, {"data": wear.slug, "recipe": setting, "rows": rows})
 
 
 def estimate_likelihoods(wear, anew=False):
@@ -350,7 +350,7 @@ def estimate_likelihoods(wear, anew=False):
             "per_image": per_image.round(4).tolist(),
         }
         rows = [row for row in rows if row["model"] != name] + [row | {"standard_error": estimate.standard_error}]
-        files.write_json(path, {"data": wear.slug, "recipe": recipe, "rows": rows})
+        files.write_sealed(path, {"data": wear.slug, "recipe": recipe, "rows": rows})
         print(f"{name}: log-likelihood {estimate}", flush=True)
 
 
@@ -375,7 +375,7 @@ def evaluate_shipped(wear, anew=False):
         row |= {"parameters": about["parameters"], "cpu_seconds": _seconds_to_train(name, wear, setting)}
         row |= about["metrics"] | judge(model, seen)
         rows = [other for other in rows if other["model"] != name] + [row]
-        files.write_json(path, {"data": wear.slug, "recipe": setting, "rows": rows})
+        files.write_sealed(path, {"data": wear.slug, "recipe": setting, "rows": rows})
         print(f"{name}: judged, {row['cpu_seconds']:.0f} CPU seconds to train", flush=True)
 
 

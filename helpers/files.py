@@ -1,21 +1,76 @@
 """Arrays and tables on disk: written aside and renamed, read without pickles, checked.
 
-Floor 0. A reader either sees a whole file or none, also after a kill, a full disk or a crash.
+Floor 0. A reader either sees a whole file or none, also after a kill, a full disk or a crash. What a file
+unpacks to is known before it is unpacked, so no file can fill the memory.
 """
 
 import contextlib
+import errno
+import hashlib
+import io
 import json
+import math
 import os
 import tempfile
+import time
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
+MOST = 1 << 28  # bytes of all arrays in a file, where its reader does not know better
+_MOST_TEXT = 1 << 24  # bytes of a JSON file
+_MOST_ENTRIES = 10_000
+_DEEPEST = 64  # lists within lists in a JSON file
+_SEAL = "seal"
+_STALE = 24 * 3600  # seconds after which what a killed process left half-written is swept away
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
+_NO_FOLDER = (errno.EEXIST, errno.ENOTDIR)
+
 
 class DamagedFile(RuntimeError):
     """A file is cut off, changed, or not what its name says. The message says what to do."""
+
+
+class UnwritableFile(OSError):
+    """A file cannot be written: the disk is full, or its folder is read-only or no folder.
+
+    Nothing half-written stays, and an old file of that name is as it was.
+    """
+
+    def __str__(self):
+        path = Path(self.filename)
+        if self.errno in _FULL:
+            remedy = "make room on the disk"
+        elif self.errno in _NO_FOLDER:
+            remedy = "remove the file that stands where the folder should be"
+        else:
+            remedy = "allow writing there"
+        return (
+            f"{path.name} cannot be written ({self.strerror}). What was there before is unchanged.\n"
+            f"Folder: {path.parent}\nRemedy: {remedy}, then run it again."
+        )
+
+
+@contextlib.contextmanager
+def _told(path):
+    """Turn what the system says against writing a file into `UnwritableFile`."""
+    try:
+        yield
+    except UnwritableFile:
+        raise
+    except OSError as error:
+        raise UnwritableFile(error.errno or errno.EIO, error.strerror or str(error), str(path)) from error
+
+
+def make_folder(path):
+    """Make a folder, and those above it, where it does not exist.
+
+    Raises:
+        UnwritableFile: that cannot be.
+    """
+    with _told(path):
+        Path(path).mkdir(parents=True, exist_ok=True)
 
 
 @contextlib.contextmanager
@@ -23,61 +78,207 @@ def written_aside(path):
     """Give a temporary path beside ``path``; rename it into place if all went well, else remove it.
 
     Raises:
-        OSError: the folder cannot be written, or the disk is full; nothing half-written stays.
+        UnwritableFile: the folder cannot be written, or the disk is full; nothing half-written stays.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
-    os.close(handle)
+    path, name = Path(path), None
     try:
-        yield Path(name)
-        with open(name, "rb+") as file:
-            os.fsync(file.fileno())  # else a power cut can leave the new name on an empty file
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        with _told(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _sweep(path)
+            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+            os.close(handle)
+            yield Path(name)
+            with open(name, "rb+") as file:
+                os.fsync(file.fileno())  # else a power cut can leave the new name on an empty file
+            os.chmod(name, 0o644)
+            os.replace(name, path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        if name is not None:
+            with contextlib.suppress(OSError):  # the first error is the one to hear of
+                Path(name).unlink(missing_ok=True)
         raise
 
 
+def _sweep(path):
+    """Remove what killed processes have left of earlier writings; a young one may belong to a process at work."""
+    with contextlib.suppress(OSError):  # its owner, or another sweeper, was faster
+        for part in path.parent.iterdir():
+            is_ours = part.name.startswith(f".{path.name}.") and part.name.endswith(".partial")
+            if is_ours and time.time() - part.stat().st_mtime > _STALE:
+                part.unlink()
+
+
+def write_together(contents):
+    """Write several files. All are whole on the disk before the first gets its name, so a full disk changes none.
+
+    Args:
+        contents: dict of path to bytes. Names are given in this order: the last file is there only if all are.
+
+    Raises:
+        UnwritableFile: one of them cannot be written.
+    """
+    with contextlib.ExitStack() as asides:  # which are left, and so renamed, in the reverse order
+        for path in reversed(contents):
+            with open(asides.enter_context(written_aside(path)), "wb") as file:
+                file.write(contents[path])
+                file.flush()
+                os.fsync(file.fileno())
+
+
 def write_arrays(path, arrays):
-    """Write a dict of name to numpy array as a compressed ``.npz`` without pickles."""
-    with written_aside(path) as aside, open(aside, "wb") as file:
-        np.savez_compressed(file, **arrays)
+    """Write a dict of name to numpy array as a compressed ``.npz`` without pickles.
+
+    Raises:
+        UnwritableFile: it cannot be written.
+    """
+    write_together({path: packed_arrays(arrays)})
 
 
-def read_arrays(path, remedy):
+def packed_arrays(arrays):
+    """The bytes of a compressed ``.npz`` file."""
+    # In memory, because a zip file on a full disk complains a second time when it is closed.
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **arrays)
+    return packed.getvalue()
+
+
+def read_bytes(path, remedy, most=MOST):
+    """All bytes of a file, unless there are too many.
+
+    Args:
+        path: the file.
+        remedy: sentence for the error: what the reader should do.
+        most: bytes that the file may have.
+
+    Raises:
+        DamagedFile: it cannot be read, is longer, or is no file.
+        FileNotFoundError: no such file.
+    """
+    path = Path(path)
+    try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for, a device may have no end
+            raise DamagedFile(f"{path.name} is damaged: it is not a file. {remedy}")
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            content = file.read(min(size, most) + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise DamagedFile(f"{path.name} is damaged: it cannot be read ({error.strerror}). {remedy}") from error
+    if len(content) > most:
+        raise DamagedFile(f"{path.name} is damaged: it has more than {most:,} bytes. {remedy}")
+    return content
+
+
+def read_arrays(path, remedy, most=MOST):
     """Read a ``.npz`` file, all of it, without pickles.
 
     Args:
         path: the file.
         remedy: sentence for the error: what the reader should do.
+        most: bytes that the arrays may have together.
 
     Returns:
         dict of name to numpy array.
 
     Raises:
-        DamagedFile: cut off, changed, not an ``.npz`` file, or one that holds pickles.
+        DamagedFile: cut off, changed, not an ``.npz`` file, one that holds pickles, or one too large.
         FileNotFoundError: no such file.
     """
     path = Path(path)
+    return arrays_in(read_bytes(path, remedy, most), path.name, remedy, most)
+
+
+def arrays_in(content, name, remedy, most=MOST):
+    """The arrays of an ``.npz`` file from its bytes; otherwise like `read_arrays`.
+
+    Args:
+        content: bytes.
+        name: of the file, for the error.
+        remedy: sentence for the error: what the reader should do.
+        most: bytes that the arrays may have together.
+    """
     try:
-        stored = np.load(path, allow_pickle=False)
-        if not isinstance(stored, np.lib.npyio.NpzFile):
-            raise ValueError("a single array, not an archive")
-        with stored:
-            return {name: stored[name] for name in stored.files}
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        raise DamagedFile(f"{path.name} is damaged or not an .npz file of plain arrays ({error}). {remedy}") from error
+        return _unzipped(content, most)
+    # What a file made to do harm provokes in zipfile and numpy is not foreseeable: SyntaxError, struct.error, ...
+    except Exception as error:  # noqa: BLE001
+        raise DamagedFile(f"{name} is damaged or not an .npz file of plain arrays ({error}). {remedy}") from error
+
+
+def _unzipped(content, most):
+    if content.count(b"PK\x01\x02") > _MOST_ENTRIES:  # each costs far more memory than its bytes here
+        raise ValueError(f"more than {_MOST_ENTRIES:,} entries")
+    arrays = {}
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        entries = archive.infolist()
+        if sum(entry.file_size for entry in entries) > most + 1000 * len(entries):
+            raise ValueError(f"it unpacks to more than {most:,} bytes")
+        for entry in entries:
+            key, kind = os.path.splitext(entry.filename)
+            if kind != ".npy" or key in arrays:
+                raise ValueError(f"{entry.filename!r} is no array, or there twice")
+            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ValueError(f"{entry.filename!r} is packed in another way")
+            with archive.open(entry) as file:
+                # Asked for the promised size, zipfile unpacks no more, and compares the checksum at its end.
+                arrays[key] = _plain_array(file.read(entry.file_size))
+    return arrays
+
+
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def _plain_array(packed):
+    """An array from the bytes of a ``.npy`` file. Its size is compared with theirs before any memory is taken."""
+    file = io.BytesIO(packed)
+    shape, is_fortran, dtype = _HEADERS[np.lib.format.read_magic(file)](file)
+    if dtype.kind not in "biufU" or dtype.names or dtype.subdtype:
+        raise ValueError(f"it holds {dtype}, not plain numbers or text")
+    if math.prod(shape) * dtype.itemsize != len(packed) - file.tell():
+        raise ValueError(f"{len(packed) - file.tell():,} bytes for an array of shape {shape}")
+    flat = np.frombuffer(bytearray(packed), dtype, offset=file.tell())
+    return flat.reshape(shape, order="F" if is_fortran else "C")
 
 
 def write_json(path, content):
-    """Write ``content`` as indented JSON; not-a-number is refused, because JSON has no word for it."""
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    with written_aside(path) as aside:
-        aside.write_text(text, encoding="utf-8")
+    """Write ``content`` as indented JSON; not-a-number is refused, because JSON has no word for it.
+
+    Raises:
+        ValueError: JSON cannot hold the content, or it is too long or too deep to be read again.
+        UnwritableFile: it cannot be written.
+    """
+    write_together({path: json_bytes(content)})
+
+
+def json_bytes(content):
+    """The bytes of an indented JSON file; ValueError where `read_json` would not take them."""
+    text = (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
+    if len(text) > _MOST_TEXT:
+        raise ValueError(f"this would be {len(text):,} bytes of JSON; at most {_MOST_TEXT:,} are read again.")
+    _parsed(text)
+    return text
+
+
+def write_sealed(path, content):
+    """`write_json` for a dict, with a checksum that `read_json` verifies and takes away.
+
+    Args:
+        path: the file.
+        content: dict without a field "seal".
+    """
+    write_json(path, sealed(content))
+
+
+def sealed(content):
+    """A dict as JSON gives it back, with its checksum as a field "seal"."""
+    content = json.loads(json.dumps(content, allow_nan=False))  # numbers as keys become texts
+    return {**content, _SEAL: seal(content)}
+
+
+def seal(content):
+    """SHA-256 of what a dict says, whatever the order of its fields, in hexadecimal."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_json(path, remedy):
@@ -88,11 +289,46 @@ def read_json(path, remedy):
         remedy: sentence for the error: what the reader should do.
 
     Raises:
-        DamagedFile: not JSON.
+        DamagedFile: not JSON, or not what `write_sealed` wrote.
         FileNotFoundError: no such file.
     """
     path = Path(path)
+    text = read_bytes(path, remedy, _MOST_TEXT)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        content = _parsed(text)
+    except (ValueError, RecursionError) as error:
         raise DamagedFile(f"{path.name} is damaged: it is not JSON ({error}). {remedy}") from error
+    if isinstance(content, dict) and _SEAL in content and content.pop(_SEAL) != seal(content):
+        raise DamagedFile(f"{path.name} is damaged: its content does not fit its seal. {remedy}")
+    return content
+
+
+def _parsed(text):
+    content = json.loads(text.decode("utf-8"), parse_constant=_finite, parse_float=_finite, parse_int=_whole)
+    if _depth(content) > _DEEPEST:
+        raise ValueError(f"lists within lists, more than {_DEEPEST} deep")
+    return content
+
+
+def _finite(text):
+    if not math.isfinite(float(text)):
+        raise ValueError(f"{text} is no finite number")
+    return float(text)
+
+
+def _whole(text):
+    if len(text) > 20 or abs(int(text)) >= 1 << 64:  # numpy and pandas know no larger ones
+        raise ValueError(f"{text[:20]}... is too large a number")
+    return int(text)
+
+
+def _depth(content):
+    level, depth = [content], 0
+    while level := [
+        part
+        for whole in level
+        if isinstance(whole, (dict, list))
+        for part in (whole.values() if isinstance(whole, dict) else whole)
+    ]:
+        depth += 1
+    return depth

@@ -30,15 +30,21 @@ def check_images(images):
         float32 array of that shape.
 
     Raises:
-        ValueError: wrong shape, a value that is not finite, or outside [0, 1].
+        ValueError: wrong shape or kind, a value that is not finite, or outside [0, 1].
     """
-    images = np.asarray(images)
+    try:
+        images = np.asarray(images)
+    except ValueError as error:
+        raise ValueError("images are uneven; expected an array (n, 28, 28, 1).") from error
+    if images.dtype.kind not in "biuf":
+        raise ValueError(f"images hold values of type {images.dtype}; expected plain numbers, such as float32.")
     if images.ndim != 4 or images.shape[1:] != IMAGE_SHAPE:
         raise ValueError(
             f"images have shape {images.shape}; expected (n, 28, 28, 1). "
             "For a single image use images[i : i + 1], for flat pixels images.reshape(-1, 28, 28, 1)."
         )
-    images = images.astype("float32", copy=False)
+    with np.errstate(over="ignore"):  # what becomes infinite is refused below
+        images = images.astype("float32", copy=False)
     if images.size:
         low, high = images.min(), images.max()
         if not (np.isfinite(low) and np.isfinite(high)):

@@ -220,13 +220,13 @@ def run(configs, trial=train_and_measure, folder=FOLDER, executor=None, workers=
     Raises:
         ValueError: a configuration that JSON cannot hold, both executor and workers are given, or the folder
             holds results of another function.
-        OSError: the folder cannot be read or written.
+        OSError: the folder cannot be read or written; finished trials are kept.
         RuntimeError: the given executor takes no more work.
     """
     if executor is not None and workers is not None:
         raise ValueError("workers is for processes on this machine; an executor has workers of its own.")
     folder = Path(folder).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder)
     # A configuration's canonical text is its key; what is done with it begins from that text alone.
     places = {text: folder / _digest(text) for text in map(_canonical, configs)}
     outcomes = {}
@@ -385,7 +385,7 @@ def _attempt(trial, name, text, place, wait, ticket):
 @contextlib.contextmanager
 def _claimed(place):
     """Take a trial for this process, or say that another has it. A claim ends with its process, however that ends."""
-    place.mkdir(parents=True, exist_ok=True)
+    files.make_folder(place)
     try:
         import fcntl
     except ImportError:  # Windows has no such locks: two runners may do the same work there, with the same result
@@ -417,24 +417,21 @@ def _python_number(value):
 
 def _write(place, name, text, result):
     content = {"trial": name, "config": json.loads(text), "result": result}
-    files.write_json(place / _RESULT, {**content, "sha256": _seal(content)})
-
-
-def _seal(content):
-    return hashlib.sha256(_canonical(content).encode()).hexdigest()
+    files.write_json(place / _RESULT, {**content, "sha256": files.seal(content)})
 
 
 def _open(path):
     """Content of a result file: (dict, None), or (None, what is wrong)."""
     try:
         content = files.read_json(path, "")
-    except files.DamagedFile:
-        return None, "is damaged: it is not JSON."
-    try:
-        whole = content.pop("sha256") == _seal(content) and set(content) == {"trial", "config", "result"}
-    except (AttributeError, KeyError, TypeError, ValueError):
-        whole = False
-    return (content, None) if whole else (None, "is damaged: its content does not fit its checksum.")
+    except files.DamagedFile as error:
+        return None, str(error).removeprefix(f"{path.name} ").strip()
+    kinds = {"trial": str, "config": dict, "result": dict}
+    if not isinstance(content, dict) or content.pop("sha256", None) != files.seal(content):
+        return None, "is damaged: its content does not fit its checksum."
+    if {name: type(value) for name, value in content.items()} != kinds:
+        return None, "is damaged: it is not the result of a trial."
+    return content, None
 
 
 def _read(place, name, text):

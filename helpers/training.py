@@ -17,7 +17,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from helpers import course, files
+from helpers import course, files, models
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,11 +121,13 @@ def fit(model, wear, *, state=None, callbacks=(), verbose=True, **recipe):
         "mse" and "val_mse".
 
     Raises:
-        ValueError: an argument out of range.
+        ValueError: an argument out of range, or images that are not those of `models.check_images`.
         files.DamagedFile: the state file is damaged, or belongs to another model or recipe.
+        files.UnwritableFile: the state file cannot be written.
         FloatingPointError: the loss became NaN or infinite.
     """
     recipe = Recipe(**recipe)
+    check_splits(wear)
     memory = _Memory(model, recipe, len(wear.train), state)
     first = memory.open()
     batches = Batches(wear.train.images, recipe.batch_size, recipe.seed, first)
@@ -162,6 +164,22 @@ def fit(model, wear, *, state=None, callbacks=(), verbose=True, **recipe):
         if model.is_variational:
             model.beta.assign(beta)  # also where the reader interrupts a warm-up
     return memory.history
+
+
+def check_splits(wear):
+    """See that there are images to train on and to watch, all of them with values in [0, 1].
+
+    Raises:
+        ValueError: there are not; the text names the split.
+    """
+    for part in ("train", "validation"):
+        images = getattr(wear, part).images
+        if not len(images):
+            raise ValueError(f"{part}: there are no images in this split.")
+        try:
+            models.check_images(images)
+        except ValueError as error:
+            raise ValueError(f"{part}: {error}") from error
 
 
 class Snapshots(keras.callbacks.Callback):
@@ -229,6 +247,9 @@ class _NoNaN(keras.callbacks.Callback):
             )
 
 
+_REMEDY = "Delete it to train from the beginning."
+
+
 class _Memory:
     """History of a training and, where a path is given, its state file."""
 
@@ -243,21 +264,44 @@ class _Memory:
             default=str,
         )
         self.key = hashlib.sha256(configuration.encode()).hexdigest()
-        self.stored = None
+        self.stored = self.about = None
 
     def open(self):
         """Read the state file if there is one; return the epoch to begin with."""
         if self.path is None or not self.path.exists():
             return 0
-        self.stored = files.read_arrays(self.path, remedy="Delete it to train from the beginning.")
-        about = json.loads(str(self.stored.get("about", "{}")))
-        if about.get("key") != self.key:
+        # The weights, the best ones, at most four arrays of their size that an optimizer keeps, and the history.
+        weights = 4 * sum(math.prod(variable.shape) for variable in self.model.variables)
+        self.stored = files.read_arrays(self.path, _REMEDY, most=6 * weights + (1 << 25))
+        try:
+            self.about = json.loads(str(self.stored.get("about", "{}")))
+            if self.about.get("key") == self.key:
+                self.check_about()
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+            raise self.damaged() from error
+        if self.about.get("key") != self.key:
             raise files.DamagedFile(
                 f"{self.path.name} was written by another model, data set or recipe. Delete it to train anew."
             )
-        self.history = about["history"]
+        self.history = self.about["history"]
         # Keras looks at stop_training only after some steps, so a stopped training is given no epoch at all.
-        return self.recipe.epochs if about.get("stop", {}).get("stopped") else about["epoch"]
+        return self.recipe.epochs if self.about.get("stop", {}).get("stopped") else self.about["epoch"]
+
+    def check_about(self):
+        """Raise one of many errors if what is said beside the arrays cannot be."""
+        epoch, history, stop = self.about["epoch"], self.about["history"], self.about.get("stop")
+        whole = type(epoch) is int and 1 <= epoch <= self.recipe.epochs and len(history["loss"]) == epoch
+        for column in history.values():
+            whole &= type(column) is list and len(column) <= epoch and {type(value) for value in column} <= {float}
+        whole &= (stop is None) == (self.recipe.patience is None)
+        if stop is not None:
+            kinds = [type(stop[name]) for name in ("wait", "best_epoch", "stopped")]
+            whole &= kinds == [int, int, bool] and type(stop["best"]) in (float, type(None))
+        if not whole:
+            raise ValueError("it contradicts itself")
+
+    def damaged(self):
+        return files.DamagedFile(f"{self.path.name} is damaged: its parts do not fit each other. {_REMEDY}")
 
     def variables(self):
         return [*self.model.variables, *self.model.optimizer.variables]
@@ -293,14 +337,20 @@ class _Memory:
         files.write_arrays(self.path, {"about": np.array(json.dumps(about, default=float)), **arrays})
 
     def restore(self, stop):
-        variables = self.variables()
-        for i, variable in enumerate(variables):
-            variable.assign(self.stored[f"v{i}"])
-        about = json.loads(str(self.stored["about"]))
-        if stop is not None and "stop" in about:
-            stop.wait, stop.best_epoch, stop.best = (about["stop"][k] for k in ("wait", "best_epoch", "best"))
-            best = [self.stored[f"b{i}"] for i in range(sum(name.startswith("b") for name in self.stored))]
-            stop.best_weights = best or None
+        """Put what was stored into model, optimizer and early stopping, all or none."""
+        wanted = {f"v{i}": variable for i, variable in enumerate(self.variables())}
+        best = {}
+        if stop is not None and "b0" in self.stored:
+            best = {f"b{i}": variable for i, variable in enumerate(self.model.weights)}
+        found = {name: (array.shape, array.dtype) for name, array in self.stored.items() if name != "about"}
+        if found != {name: (tuple(v.shape), np.dtype(v.dtype)) for name, v in (wanted | best).items()}:
+            raise self.damaged()
+        for name, variable in wanted.items():
+            variable.assign(self.stored[name])
+        if stop is not None:
+            kept = self.about["stop"]
+            stop.wait, stop.best_epoch, stop.best = (kept[name] for name in ("wait", "best_epoch", "best"))
+            stop.best_weights = [self.stored[name] for name in best] or None
 
 
 class _Progress(keras.callbacks.Callback):

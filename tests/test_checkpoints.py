@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -102,9 +101,9 @@ def rewrite(folder, arrays):
 
 
 def sign(folder):
-    about = json.loads((folder / "toy_ae.json").read_text())
+    about = files.read_json(folder / "toy_ae.json", "")
     about["sha256"] = hashlib.sha256((folder / "toy_ae.npz").read_bytes()).hexdigest()
-    (folder / "toy_ae.json").write_text(json.dumps(about))
+    files.write_sealed(folder / "toy_ae.json", about)
 
 
 def change_weights(change):
@@ -141,9 +140,9 @@ def take_from_another(suffix):
 
 def edit_manifest(change):
     def fault(folder):
-        about = json.loads((folder / "toy_ae.json").read_text())
+        about = files.read_json(folder / "toy_ae.json", "")
         change(about)
-        (folder / "toy_ae.json").write_text(json.dumps(about))
+        files.write_sealed(folder / "toy_ae.json", about)
 
     return fault
 
@@ -240,7 +239,15 @@ def test_weights_of_one_data_set_are_not_used_for_another(shelf, tiny):
 # Stored results
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"rows": [], "recipe": {}}', '{"rows": [{"a": 1}]}'])
+NO_RESULTS = ["{", "[]", '{"rows": [], "recipe": {}}', '{"rows": [{"a": 1}]}', '{"rows": [1, 2], "recipe": {}}']
+NO_RESULTS += [
+    '{"rows": "ab", "recipe": {}}',
+    '{"rows": [{"a": 1}, [2]], "recipe": {}}',
+    '{"rows": [{"a": 1}], "recipe": 3}',
+]
+
+
+@pytest.mark.parametrize("content", NO_RESULTS)
 def test_damaged_result_says_what_to_do(tmp_path, content):
     (tmp_path / "fashion-mnist").mkdir()
     (tmp_path / "fashion-mnist" / "sweep.json").write_text(content)

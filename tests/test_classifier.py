@@ -1,6 +1,5 @@
 """The classifier: trained the same way each time, opened only when whole, and worth what its manifest says."""
 
-import json
 import shutil
 
 import numpy as np
@@ -124,9 +123,9 @@ def cut(folder):
 
 def edit(change):
     def fault(folder):
-        about = json.loads((folder / "classifier.json").read_text())
+        about = files.read_json(folder / "classifier.json", "")
         change(about)
-        (folder / "classifier.json").write_text(json.dumps(about))
+        files.write_sealed(folder / "classifier.json", about)
 
     return fault
 

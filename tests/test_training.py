@@ -3,9 +3,7 @@
 import dataclasses
 import hashlib
 import io
-import os
 import re
-import signal
 import sys
 
 import keras
@@ -282,29 +280,6 @@ def test_resumed_training_ends_as_if_nothing_had_happened(tiny, tmp_path, uninte
     assert [path.name for path in tmp_path.iterdir()] == ["state.npz"]
 
 
-KILLED = """
-import os, signal, sys, keras
-from conftest import small_vae, tiny_dataset
-from helpers import training
-class Kill(keras.callbacks.Callback):
-    def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = epoch
-    def on_train_batch_end(self, step, logs=None):
-        if self.epoch == 2:
-            os.kill(os.getpid(), signal.SIGKILL)
-training.fit(small_vae(), tiny_dataset(), state=sys.argv[1], callbacks=[Kill()], epochs=5,
-             kl_warmup_epochs=3, patience=4, batch_size=64, learning_rate=5e-3, verbose=False)
-"""
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_killed_training_resumes_with_the_same_bits(tiny, tmp_path, uninterrupted):
-    state = tmp_path / "state.npz"
-    assert fresh_python(KILLED, state).returncode == -signal.SIGKILL
-    vae = small_vae()
-    assert_same(vae, training.fit(vae, tiny, state=state, **LONG), *uninterrupted)
-
-
 def test_state_of_a_finished_training_gives_its_outcome_again(tiny, tmp_path):
     state, first, again = tmp_path / "state.npz", small_autoencoder(), small_autoencoder()
     history = training.fit(first, tiny, state=state, epochs=2, **QUICK)
@@ -319,6 +294,21 @@ def test_state_of_an_early_stopped_training_gives_its_outcome_again(tiny, tmp_pa
     assert history["val_loss"] == [3, 2, 4]
     assert_same(again, training.fit(again, tiny, **setting), first, history)
     np.testing.assert_array_equal(weights(again), script.weights[1])
+
+
+def test_resumed_early_stopping_waits_on_from_where_it_was(tiny, tmp_path):
+    state, setting = tmp_path / "state.npz", {"epochs": 8, "patience": 2, **QUICK}
+
+    def script():
+        return Script(val_loss=[3, 2, 4, 4, 1, 1, 1, 1])
+
+    whole, stopped = small_autoencoder(), small_autoencoder()
+    history = training.fit(whole, tiny, callbacks=[script()], **setting)
+    assert history["val_loss"] == [3, 2, 4, 4], "two epochs without a better one than the second"
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(stopped, tiny, state=state, callbacks=[script(), Interrupt(3)], **setting)
+    again = small_autoencoder()
+    assert_same(again, training.fit(again, tiny, state=state, callbacks=[script()], **setting), whole, history)
 
 
 @pytest.mark.parametrize(
