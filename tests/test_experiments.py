@@ -198,7 +198,7 @@ def test_comparison_evaluates_each_model_and_three_ways_to_sample_it(experiment,
         "model": "dense_vae",
         "arguments": {"latent_dim": 2, "hidden": [4]},
         "recipe": {"epochs": 1, "batch_size": 100},
-        "variants": {"VAE": {}, "autoencoder": {"model": "dense_autoencoder"}},
+        "variants": {"VAE": {}, "autoencoder": {"model": "dense_autoencoder", "arguments": {"latent_dim": 3}}},
         "seeds": [1],
     }
     eye = classifier.build()
@@ -208,12 +208,12 @@ def test_comparison_evaluates_each_model_and_three_ways_to_sample_it(experiment,
     monkeypatch.setattr(experiments, "EVALUATION", experiments.EVALUATION | size)
     experiments.run("toy_comparison", tiny)
     table, _ = checkpoints.result("toy_comparison", "tiny", checkpoints.RESULTS)
-    assert table.variant.tolist() == ["PCA, 2 codes", "VAE", "autoencoder"]
-    assert table.negative_elbo.isna().tolist() == [True, False, True]
+    assert table.variant.tolist() == ["PCA, 2 codes", "PCA, 3 codes", "VAE", "autoencoder"]
+    assert table.negative_elbo.isna().tolist() == [True, True, False, True]
     vae = models.dense_vae(latent_dim=2, hidden=(4,), seed=1)
     training.fit(vae, tiny, verbose=False, epochs=1, batch_size=100, seed=1)
     pca, images = metrics.PCA(tiny.train.images, 2), tiny.test.images
-    for row, model in enumerate((pca, vae)):
+    for row, model in {0: pca, 2: vae}.items():
         x_hat, codes = np.clip(model.reconstruct(images), 0, 1), metrics.codes_of(model, tiny.train.images)
         assert table.mse[row] == pytest.approx(metrics.mse(images, model.reconstruct(images)).value, rel=1e-5)
         assert table.bernoulli[row] == pytest.approx(metrics.bernoulli(images, x_hat).value, rel=1e-5)
@@ -226,7 +226,7 @@ def test_comparison_evaluates_each_model_and_three_ways_to_sample_it(experiment,
             for name, estimate in metrics.judge_samples(pictures, tiny, eye).items():
                 assert table[f"{way}_{name}"][row] == pytest.approx(estimate.value, rel=1e-4)
     weights = vae.encoder.count_params() + vae.decoder.count_params()
-    assert table.parameters.tolist()[:2] == [3 * 784, weights], "PCA keeps two components and the mean"
+    assert table.parameters.tolist()[:3] == [3 * 784, 4 * 784, weights], "PCA keeps its components and the mean"
     assert table.filter(like="frechet_distance").notna().all(axis=None)
 
 
