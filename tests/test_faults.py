@@ -1144,7 +1144,8 @@ def test_probes_of_one_class_are_right_or_say_why_not(trousers):
 TRAINS = re.compile(r"\btraining\.fit\(")
 LIVE = [path for path in sorted((course.ROOT / "notebooks").glob("*.ipynb")) if TRAINS.search(path.read_text("utf-8"))]
 
-# Told by the data that training asks for, so that the interrupt comes neither too early nor too late.
+# Told by the data that training asks for, so that the interrupt does not come too early; the first training would go on
+# for long, so that it does not come too late.
 TELL = """
 from pathlib import Path as _Path
 from helpers import training as _training
@@ -1155,6 +1156,11 @@ def _telling(get, told=_Path({told!r})):
         return get(self, index)
     return getitem
 _training.Batches.__getitem__ = _telling(_training.Batches.__getitem__)
+_fit = _training.fit
+def _long(*arguments, **recipe):
+    _training.fit = _fit
+    return _fit(*arguments, **recipe | {{"epochs": 500}})
+_training.fit = _long
 """
 
 
@@ -1199,8 +1205,9 @@ def test_interrupted_training_cell_can_be_run_again(tmp_path, path):
         thread.start()
         while not told.exists() and thread.is_alive():
             time.sleep(0.05)
-        manager.interrupt_kernel()
-        thread.join()
+        while thread.is_alive():  # Python ignores one that comes while it removes an object
+            manager.interrupt_kernel()
+            thread.join(5)
         assert reply.get("ename") == "KeyboardInterrupt", reply
         assert run(training_cell)["status"] == "ok"
     finally:
