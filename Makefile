@@ -40,7 +40,7 @@ test: setup ## set up, then run ruff, the unit tests and every notebook
 	$(VENV) -m pytest $(PYTEST)
 
 bench: setup ## measure speed, side by side with the usual ways (an idle computer, please)
-	$(VENV) tests/benchmarks
+	$(VENV) tests/benchmarks $(BENCH_FLAGS)
 
 checkpoints: setup ## train the shipped models that are missing (long; goes on after a stop)
 	$(VENV) -m helpers.release checkpoints

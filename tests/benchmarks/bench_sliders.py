@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from browser import serving
+from table import Row
 
 from helpers import checkpoints, wardrobe, widgets
 
@@ -49,8 +50,8 @@ BURST = """async input => {
 }"""
 
 
-def rows():
-    """Yield (what, ours, limit, the usual way), milliseconds."""
+def rows(options):
+    """A row for each model in the kernel, and for each figure of the browser, milliseconds."""
     yield from kernel()
     try:
         with tempfile.TemporaryDirectory() as folder, serving.chromium() as browser:
@@ -70,7 +71,7 @@ def kernel(moves=200):
             start = time.perf_counter()
             tool.z = z
             times.append(1000 * (time.perf_counter() - start))
-        yield f"kernel, {name}, median", float(np.median(times)), 3, None
+        yield Row(f"slider, kernel, {name}, median", float(np.median(times)), most=3)
 
 
 def pages(browser, folder, moves=60):
@@ -98,5 +99,6 @@ def pages(browser, folder, moves=60):
                     settled.append(page.evaluate("window.loads.at(-1) - window.last"))
             page.close()
     for what, statistic, limit in (("median", np.median, 35), ("p95", lambda t: np.percentile(t, 95), 60)):
-        yield f"browser, {what}", float(statistic(measured["ours"])), limit, float(statistic(measured["usual"]))
-    yield "browser, 40 moves in 640 ms, settled after", float(np.max(settled)), 100, None
+        own, other = (float(statistic(measured[way])) for way in ("ours", "usual"))
+        yield Row(f"slider, browser, {what} / interact + predict + imshow", own, other=other, most=limit)
+    yield Row("slider, browser, 40 moves in 640 ms, settled after", float(np.max(settled)), most=100)

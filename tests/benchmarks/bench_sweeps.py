@@ -7,10 +7,12 @@ the processes, importing Keras in each, reading the data, training, measuring.
 import tempfile
 import time
 
+from table import Row
+
 from helpers import data, sweeps
 
 ROUNDS = 2  # how often each is measured, in turns; the best counts
-LIMIT = 0.65  # of one worker's time
+LEAST = 1 / 0.65  # two workers must not take more than 0.65 of one worker's time
 
 
 def configs(slug, epochs=12):
@@ -34,17 +36,11 @@ def measure(trials, workers):
     return seconds
 
 
-def rows():
+def rows(options):
     """One row: two workers, and beside it one."""
     trials = configs(data.load(verbose=False).slug)
     seconds = {1: [], 2: []}
     for _ in range(ROUNDS):
         for workers, found in seconds.items():
-            found.append(1000 * measure(trials, workers))
-    one, two = min(seconds[1]), min(seconds[2])
-    yield f"{len(trials)} trials: two workers (usual: one)", two, round(LIMIT * one), one
-
-
-if __name__ == "__main__":  # each worker imports the program that started it
-    for row in rows():
-        print(row)
+            found.append(measure(trials, workers))
+    yield Row(f"a sweep of {len(trials)}: two workers / one", min(seconds[2]), "s", other=min(seconds[1]), least=LEAST)

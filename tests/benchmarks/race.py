@@ -1,0 +1,196 @@
+"""Ways to train one net take turns, an epoch each, every one in a process of its own."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from helpers import checkpoints, data, training
+
+PEERS = Path(__file__).parent / "peers"
+
+
+@dataclasses.dataclass
+class Result:
+    """What a way to train has cost: CPU seconds, seconds and, where asked for, test ELBO, an entry an epoch."""
+
+    cpu: list
+    wall: list
+    elbos: list
+    elbo: float | None = None  # negative, on the test images, after the last epoch
+    fault: str = ""
+
+    @property
+    def best(self):
+        """(CPU seconds, seconds) of the cheapest epoch; the first, in which nets are compiled, does not count."""
+        return min(zip(self.cpu[1:], self.wall[1:], strict=True))
+
+
+def kit(folder, name, images, epochs, watch=False, **changes):
+    """Write down a training: data, order, rates and first weights, the same for all who take part.
+
+    Args:
+        folder: where to, a Path; made.
+        name: one of `checkpoints.names`; its net and recipe.
+        images: number of training images.
+        epochs: passes over them.
+        watch: measure the test ELBO after each epoch, outside the clock.
+        **changes: fields of `training.Recipe`, or ``arguments`` of the net, that differ from the plan's.
+
+    Returns:
+        The folder.
+    """
+    folder.mkdir()
+    wear, plan = _data(), checkpoints.plan(name)
+    arguments = plan.arguments | changes.pop("arguments", {})
+    recipe = training.Recipe(**{**plan.recipe, "epochs": epochs, **changes})
+    steps = -(-images // recipe.batch_size)
+    rate = recipe.rate(steps)
+    schedule = callable(rate)
+    model = dataclasses.replace(plan, arguments=arguments).build()
+    z = np.random.default_rng(1).standard_normal((8, model.latent_dim)).astype("float32")
+    about = {
+        "model": plan.model,
+        "arguments": arguments,
+        "recipe": dataclasses.asdict(recipe),
+        "epochs": epochs,
+        "batch_size": recipe.batch_size,
+        "seed": recipe.seed,
+        "watch": watch,
+        "encoder": model.encoder.to_json(),
+        "decoder": model.decoder.to_json(),
+        "rate": rate.get_config() if schedule else None,  # of a CosineDecay
+    }
+    (folder / "about.json").write_text(json.dumps(about))
+    np.save(folder / "rates.npy", [rate(step) if schedule else rate for step in range(epochs * steps)])
+    np.save(folder / "images.npy", wear.train.images[:images])
+    np.save(folder / "test.npy", wear.test.images)
+    weights = {k: v for k, v in model.weight_arrays().items() if "/" in k}
+    np.savez(folder / "weights.npz", **weights, probe_z=z, probe_logits=np.array(model.logits(z)))
+    return folder
+
+
+_loaded = []
+
+
+def _data():
+    if not _loaded:
+        _loaded.append(data.load(verbose=False))
+    return _loaded[0]
+
+
+class Runner:
+    """A process that trains behind a gate."""
+
+    def __init__(self, command, folder, threads, **variables):
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115, it lives as long as the process
+        counts = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")
+        self.epochs = json.loads((folder / "about.json").read_text())["epochs"]
+        self.result = Result([], [], [])
+        self.process = subprocess.Popen(
+            [*command[:2], str(folder), *command[2:]],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+            env=os.environ | dict.fromkeys(counts, str(threads)) | {"TF_CPP_MIN_LOG_LEVEL": "3"} | variables,
+        )
+
+    def turn(self):
+        """Train one epoch; after the last, hear the test ELBO."""
+        self._send()
+        answer = self._hear()
+        if answer:
+            for name in ("cpu", "wall"):
+                getattr(self.result, name).append(answer[name])
+            self.result.elbos.append(answer["elbo"])
+        if len(self.result.cpu) == self.epochs:
+            answer = self._hear()
+            if answer:
+                self.result.elbo = answer["elbo"]
+            self.stop()
+
+    @property
+    def over(self):
+        return self.process.poll() is not None
+
+    def _send(self):
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write("go\n")
+            self.process.stdin.flush()
+
+    def _hear(self):
+        line = self.process.stdout.readline()
+        if line:
+            return json.loads(line)
+        self.stop()
+        self.errors.seek(0)
+        last = self.errors.read().decode(errors="replace").strip().splitlines()
+        self.result.fault = last[-1] if last else f"exit status {self.process.returncode}"
+        return None
+
+    def stop(self):
+        """End the process, also one that is in the middle of something."""
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+
+
+def run(runners):
+    """Let runners take turns until all are through.
+
+    Args:
+        runners: dict of name to `Runner`.
+
+    Returns:
+        Dict of name to `Result`; a runner that failed has a ``fault`` instead of figures.
+    """
+    try:
+        while any(not runner.over for runner in runners.values()):
+            for runner in runners.values():
+                if not runner.over:
+                    runner.turn()
+    finally:
+        for runner in runners.values():
+            runner.stop()
+    return {name: runner.result for name, runner in runners.items()}
+
+
+def ours(folder, threads, precision="float32"):
+    """`training.fit`."""
+    return Runner([sys.executable, PEERS / "ours.py", precision], folder, threads)
+
+
+def textbook(folder, threads, way="loop"):
+    """The usual Keras loop, or with ``way="eager"`` the loop of which nothing is compiled."""
+    return Runner([sys.executable, PEERS / "textbook.py", way], folder, threads, TF_NUM_INTEROP_THREADS=str(threads))
+
+
+def pytorch(folder, threads, interpreter, *options):
+    """PyTorch, in an environment that has it."""
+    # Its compiler would start a process for each core.
+    return Runner(
+        [interpreter, PEERS / "pytorch.py", str(threads), *options], folder, threads, TORCHINDUCTOR_COMPILE_THREADS="1"
+    )
+
+
+def without_pytorch(interpreter):
+    """Why PyTorch cannot take part, as a sentence; None where it can."""
+    try:
+        done = subprocess.run([interpreter, "-c", "import torch"], capture_output=True)
+    except OSError as error:
+        return f"{interpreter} does not start ({error.strerror})."
+    if done.returncode:
+        return f"PyTorch is not installed in {interpreter}; --torch names the Python of an environment that has it."
+    return None
