@@ -1,7 +1,7 @@
 """CPU seconds to a test ELBO: the course's recipe against S2's own, on S2's net.
 
 S2's recipe is Adam at a constant 1e-3, batch 128. Ours is told beforehand how many epochs it gets, because its rate
-falls to the end: a number for each ELBO, found once and written down here. Both train through `training.fit`, so what
+falls to the end: a number for each ELBO, a first guess so far. Both train through `training.fit`, so what
 is compared is the recipe and not the loop. The test ELBO is measured after each epoch, outside the clock; looking
 at it is fair here, where nothing is chosen by it.
 """
