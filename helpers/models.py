@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from helpers import losses
+from helpers import fused, losses
 
 IMAGE_SHAPE = (28, 28, 1)
 LIKELIHOODS = ("bernoulli", "gaussian", "optimal_gaussian", "continuous_bernoulli")
@@ -98,7 +98,8 @@ class _LatentModel(keras.Model):
         # The decoder in two steps, for exact losses from logits. Kept as functions, because Keras
         # would count the weights of a second model that shares them.
         output = decoder.get_layer("x_hat")
-        self._decoder_logits = keras.Model(decoder.input, output.input).__call__
+        logits = keras.Model(decoder.input, output.input).__call__
+        self._decoder_logits = lambda z, training: ops.cast(logits(z, training=training), "float32")
         self._output = output.__call__
 
     def code(self, images):
@@ -331,7 +332,7 @@ class _Layers:
     Args:
         seed: of the first weights.
         precision: dtype policy of the layers: "float32", or "mixed_bfloat16", which computes in half
-            precision and keeps float32 weights. Latents and logits are float32 in any case.
+            precision and keeps float32 weights. Latents and losses are float32 in any case.
     """
 
     def __init__(self, seed, precision="float32"):
@@ -341,19 +342,22 @@ class _Layers:
     def _start(self):
         return keras.initializers.GlorotUniform(seed=next(self.seeds))
 
+    def _function(self, activation):
+        return fused.silu if activation == "silu" else activation
+
     def dense(self, units, activation=None, name=None, **kwargs):
         kwargs = {"dtype": self.precision, "kernel_initializer": self._start(), **kwargs}
-        return layers.Dense(units, activation=activation, name=name, **kwargs)
+        return layers.Dense(units, activation=self._function(activation), name=name, **kwargs)
 
     def conv(self, filters, size, name, stride=1, activation=None, layer=layers.Conv2D, **kwargs):
         kwargs = {"dtype": self.precision, "kernel_initializer": self._start(), **kwargs}
-        return layer(filters, size, stride, padding="same", activation=activation, name=name, **kwargs)
+        return layer(filters, size, stride, padding="same", activation=self._function(activation), name=name, **kwargs)
 
     def transposed(self, filters, size, name, stride):
-        return self.conv(filters, size, name, stride, layer=layers.Conv2DTranspose)
+        return self.conv(filters, size, name, stride, layer=fused.Conv2DTranspose)
 
     def activation(self, function, name):
-        return layers.Activation(function, name=name, dtype=self.precision)
+        return layers.Activation(self._function(function), name=name, dtype=self.precision)
 
 
 def _dense_stack(make, x, hidden, activation):
@@ -362,7 +366,7 @@ def _dense_stack(make, x, hidden, activation):
     return x
 
 
-def dense_decoder(latent_dim, hidden, activation="silu", output="sigmoid", seed=1):
+def dense_decoder(latent_dim, hidden, activation="silu", output="sigmoid", seed=1, precision="float32"):
     """Decoder of dense layers: z (B, latent_dim) to an image (B, 28, 28, 1).
 
     Args:
@@ -371,12 +375,13 @@ def dense_decoder(latent_dim, hidden, activation="silu", output="sigmoid", seed=
         activation: of the hidden layers.
         output: "sigmoid" keeps pixels in [0, 1]; "linear" does not.
         seed: of the first weights.
+        precision: "float32" or "mixed_bfloat16".
     """
     _check_sizes(latent_dim, hidden)
-    make = _Layers(seed)
+    make = _Layers(seed, precision)
     z = keras.Input((latent_dim,), name="z")
     x = _dense_stack(make, z, hidden, activation)
-    x = make.dense(math.prod(IMAGE_SHAPE), name="logits", dtype="float32")(x)
+    x = make.dense(math.prod(IMAGE_SHAPE), name="logits")(x)
     x = layers.Reshape(IMAGE_SHAPE, name="image")(x)
     x_hat = layers.Activation(output, name="x_hat", dtype="float32")(x)
     return keras.Model(z, x_hat, name="decoder")
@@ -442,6 +447,7 @@ def dense_vae(
     sigma=SIGMA_OF_SQUARED_ERROR,
     beta=1.0,
     seed=1,
+    precision="float32",
 ):
     """VAE of dense layers, decoder the mirror of the encoder.
 
@@ -453,18 +459,19 @@ def dense_vae(
         sigma: of the fixed Gaussian, pixel units.
         beta: weight of the KL.
         seed: of the first weights and of the noise.
+        precision: "float32" or "mixed_bfloat16" (see `conv_vae`).
 
     Returns:
         `VAE`.
     """
     _check_sizes(latent_dim, hidden)
-    make = _Layers(seed)
+    make = _Layers(seed, precision)
     x = keras.Input(IMAGE_SHAPE, name="x")
     h = _dense_stack(make, layers.Flatten(name="pixels")(x), hidden, activation)
     z_mean = make.dense(latent_dim, name="z_mean", dtype="float32")(h)
     z_log_var = make.dense(latent_dim, name="z_log_var", dtype="float32")(h)
     encoder = keras.Model(x, [z_mean, z_log_var], name="encoder")
-    decoder = dense_decoder(latent_dim, hidden[::-1], activation, seed=seed + 500)
+    decoder = dense_decoder(latent_dim, hidden[::-1], activation, seed=seed + 500, precision=precision)
     return VAE(encoder, decoder, likelihood, sigma, beta, seed=seed)
 
 
@@ -543,7 +550,7 @@ def conv_decoder(latent_dim, filters=(32, 64, 128), blocks=1, activation="silu",
         # A kernel of 4 at stride 2 covers each pixel equally often; 3 would leave a checkerboard.
         x = make.transposed(wider, 4, f"up_{size}", 2)(x)
     x = make.activation(activation, "active_28")(x)
-    x = make.conv(1, 3, "logits", dtype="float32")(x)
+    x = make.conv(1, 3, "logits", layer=fused.ConvToOne)(x)
     x_hat = layers.Activation("sigmoid", name="x_hat", dtype="float32")(x)
     return keras.Model(z, x_hat, name="decoder")
 
@@ -609,7 +616,7 @@ def conv_vae(
         beta: weight of the KL.
         seed: of the first weights and of the noise.
         precision: "float32", or "mixed_bfloat16": faster where the processor computes in bfloat16,
-            many times slower where it does not. Latents, logits and losses stay float32.
+            many times slower where it does not (see `course.fast_precision`). Latents and losses stay float32.
 
     Returns:
         `VAE`.

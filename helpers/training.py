@@ -7,6 +7,7 @@ which an interrupted training goes on as if nothing had happened.
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import math
 import sys
@@ -17,7 +18,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from helpers import course, files, models
+from helpers import course, files, fused, models
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,9 +98,32 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index):
         epoch, step = divmod(index, self.steps_per_epoch)
         if epoch != self._epoch:
-            generator = np.random.default_rng([self.seed, self.first_epoch + epoch])
-            self._epoch, self._order = epoch, generator.permutation(len(self.images))
+            self._epoch, self._order = epoch, self.order(epoch)
         return (self.images[self._order[step * self.batch_size : (step + 1) * self.batch_size]],)
+
+    def order(self, epoch):
+        """Rows of the images in the order of an epoch, counted from the first: int64 (n,)."""
+        return np.random.default_rng([self.seed, self.first_epoch + epoch]).permutation(len(self.images))
+
+    def for_fit(self):
+        """The same batches in the form that ``fit`` takes fastest.
+
+        On TensorFlow a ``tf.data.Dataset`` that gathers them without Python between two steps, which saves a small net
+        a fifth of its time; on other backends these batches themselves.
+        """
+        if keras.backend.backend() != "tensorflow":
+            return self
+        import tensorflow as tf
+
+        images, size = tf.convert_to_tensor(self.images), self.batch_size
+        orders = tf.data.Dataset.from_generator(
+            lambda: map(self.order, itertools.count()), output_signature=tf.TensorSpec(len(images), tf.int64)
+        )
+        return orders.flat_map(
+            lambda order: tf.data.Dataset.range(self.steps_per_epoch).map(
+                lambda step: (tf.gather(images, order[step * size : (step + 1) * size]),)
+            )
+        )
 
 
 def fit(model, wear, *, state=None, callbacks=(), verbose=True, **recipe):
@@ -133,9 +157,7 @@ def fit(model, wear, *, state=None, callbacks=(), verbose=True, **recipe):
     batches = Batches(wear.train.images, recipe.batch_size, recipe.seed, first)
     steps = batches.steps_per_epoch
     model.compile(
-        optimizer=keras.optimizers.get(
-            {"class_name": recipe.optimizer, "config": {"learning_rate": recipe.rate(steps)}}
-        ),
+        optimizer=_optimizer(recipe, steps),
         # Several steps a call save Python's share; the number must divide the epoch exactly.
         steps_per_execution=max(k for k in range(1, 17) if steps % k == 0),
         jit_compile=False,
@@ -144,7 +166,7 @@ def fit(model, wear, *, state=None, callbacks=(), verbose=True, **recipe):
     beta = float(ops.convert_to_numpy(model.beta)) if model.is_variational else None
     try:
         model.fit(
-            batches,
+            batches.for_fit(),
             epochs=recipe.epochs,
             initial_epoch=first,
             steps_per_epoch=steps,
@@ -180,6 +202,13 @@ def check_splits(wear):
             models.check_images(images)
         except ValueError as error:
             raise ValueError(f"{part}: {error}") from error
+
+
+def _optimizer(recipe, steps):
+    """The recipe's optimizer for epochs of so many steps."""
+    if recipe.optimizer == "adam":
+        return fused.Adam(recipe.rate(steps))
+    return keras.optimizers.get({"class_name": recipe.optimizer, "config": {"learning_rate": recipe.rate(steps)}})
 
 
 class Snapshots(keras.callbacks.Callback):

@@ -20,6 +20,7 @@ FLOORS = {
     "course": 0,
     "files": 0,
     "losses": 1,
+    "fused": 1,
     "dataset": 0,
     "wardrobe": 1,
     "data": 1.5,

@@ -114,7 +114,9 @@ def test_every_activation_works_and_counts(x, activation, code_activation):
         matrix, bias = model.encoder.get_layer(name).get_weights()
         codes = keras.ops.convert_to_numpy(keras.activations.get(function)(codes @ matrix + bias))
     np.testing.assert_allclose(model.encode(x), codes, atol=1e-5)
-    assert keras.activations.get(activation) is model.decoder.get_layer("hidden_1").activation
+    ramp = np.linspace(-3, 3, 25, dtype="float32")
+    found, wanted = model.decoder.get_layer("hidden_1").activation(ramp), keras.activations.get(activation)(ramp)
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
     assert np.isfinite(model.reconstruct(x)).all()
 
 
@@ -369,14 +371,16 @@ def test_first_weights_of_conv_nets_depend_on_the_seed_alone(build):
         assert array.ndim < 2 or not np.array_equal(array, other[key]), key
 
 
-@pytest.mark.parametrize("build", [models.conv_vae, models.conv_autoencoder])
+@pytest.mark.parametrize("build", [models.conv_vae, models.conv_autoencoder, models.dense_vae])
 def test_mixed_precision_keeps_weights_latents_and_pixels_in_float32(build, x):
-    sizes = {"filters": (4, 6, 8), "hidden": (16,)}
+    dense = build is models.dense_vae
+    sizes = {"hidden": (16,)} | ({} if dense else {"filters": (4, 6, 8)})
     whole, mixed = build(2, **sizes), build(2, **sizes, precision="mixed_bfloat16")
     computed = {layer.name: layer.compute_dtype for layer in (*mixed.encoder.layers, *mixed.decoder.layers)}
-    assert {computed[name] for name in ("conv_1", "hidden_1", "features", "up_28", "residual_7_1")} == {"bfloat16"}
-    ends = ("z_mean", "z_log_var", "logits") if mixed.is_variational else ("z", "logits")
-    assert {computed[name] for name in ends} == {"float32"}
+    within = ["hidden_1", "logits"] + ([] if dense else ["conv_1", "features", "up_28", "residual_7_1"])
+    assert {computed[name] for name in within} == {"bfloat16"}
+    assert {computed[name] for name in (("z_mean", "z_log_var") if mixed.is_variational else ("z",))} == {"float32"}
+    assert mixed(x)["logits"].dtype == mixed.logits(mixed.code(x)).dtype == "float32"
     assert {weight.dtype for weight in mixed.weights if "float" in weight.dtype} == {"float32"}
     assert mixed.code(x).dtype == mixed.reconstruct(x).dtype == np.float32
     gap = np.abs(mixed.reconstruct(x) - whole.reconstruct(x)).max()
