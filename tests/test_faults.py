@@ -1144,8 +1144,8 @@ def test_probes_of_one_class_are_right_or_say_why_not(trousers):
 TRAINS = re.compile(r"\btraining\.fit\(")
 LIVE = [path for path in sorted((course.ROOT / "notebooks").glob("*.ipynb")) if TRAINS.search(path.read_text("utf-8"))]
 
-# Told by the first training after some steps, so that the interrupt does not come too early; it would go on for long, so
-# that it does not come too late.
+# Told by the first training after some steps, so that the interrupt does not come too early; it would go on for long,
+# so that it does not come too late.
 TELL = """
 from pathlib import Path as _Path
 import keras as _keras
