@@ -11,13 +11,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+import bench_training
 import race
 from table import Row
 
 from helpers import checkpoints, models
 
-# net: precisions, images an epoch, epochs
-NETS = {"dense_vae_10": (["float32"], 25_600, 5), "conv_vae_32": (["float32", "mixed_bfloat16"], 6_400, 4)}
+# net: images an epoch, epochs
+NETS = {"dense_vae_10": (25_600, 5), "conv_vae_32": (6_400, 4)}
 
 
 def rows(options):
@@ -26,11 +27,13 @@ def rows(options):
     for dtype in ("float32", "bfloat16"):
         peak[dtype] = matmul(dtype, options.threads)
         yield Row(f"matrix product, {dtype}", peak[dtype] / 1e9, "GF/CPU s")
-    for name, (precisions, images, epochs) in NETS.items():
+    for name, (images, epochs) in NETS.items():
         needed = operations(checkpoints.plan(name).build()) * images
         with tempfile.TemporaryDirectory() as folder:
             kit = race.kit(Path(folder, "kit"), name, images, epochs)
-            runners = {precision: race.ours(kit, options.threads, precision) for precision in precisions}
+            runners = {
+                precision: race.ours(kit, options.threads, precision) for precision in bench_training.precisions()
+            }
             results = race.run(runners)
         for precision, result in results.items():
             reached = needed / result.best[0]
