@@ -16,7 +16,14 @@ import re
 import pytest
 from nbval import plugin
 
-from helpers import course, data, wardrobe
+# Workers of pytest-xdist, and the kernels that they start, share the cores. With all threads each they would wait for
+# one another. The libraries look at these variables when they are imported, so before that.
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if _WORKERS > 1:
+    for _name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(_name, str(max(1, (os.cpu_count() or 1) // _WORKERS)))
+
+from helpers import course, data, wardrobe  # noqa: E402
 
 PLACE = re.compile(r"(?<=^Fashion-MNIST, from )[^:\n]+", flags=re.MULTILINE)
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?![\w.]*\d)")

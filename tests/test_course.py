@@ -105,6 +105,26 @@ def test_begin_seeds_all_three_generators_and_names_the_versions(capsys):
         assert part in printed or (part == "CPU" and "GPU" in printed)
 
 
+THREADS = """
+import tensorflow as tf
+from helpers import course
+course.begin(threads=1)
+course.begin(threads=1)
+a = tf.random.normal((2000, 2000))
+float(tf.reduce_sum(a @ a))
+try:
+    course.begin(threads=2)
+except RuntimeError as error:
+    print(tf.config.threading.get_intra_op_parallelism_threads(), error)
+"""
+
+
+def test_begin_takes_so_many_threads_and_says_when_it_is_too_late():
+    done = fresh_python(THREADS)
+    assert done.returncode == 0, done.stderr
+    assert "1 TensorFlow has begun to compute" in done.stdout
+
+
 def test_claim_states_what_holds_and_stops_at_what_does_not(capsys):
     course.claim("water is wet", True)
     assert "water is wet" in capsys.readouterr().out

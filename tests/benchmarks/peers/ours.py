@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from helpers import models, training
+from helpers import course, models, training
 from helpers.dataset import CLASS_NAMES, Dataset, Split
 
 
@@ -42,6 +42,8 @@ def dataset(kit):
 
 def main(folder, precision):
     gate, kit = Gate(), Kit(folder)
+    if kit.about["model"] == "dense_vae":
+        course.begin(threads=1)  # as the notebooks about dense nets do
     arguments = kit.about["arguments"] | ({} if precision == "float32" else {"precision": precision})
     model = getattr(models, kit.about["model"])(**arguments)
     for name, variable in model.weight_variables().items():
