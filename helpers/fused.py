@@ -1,7 +1,8 @@
 """Keras' SiLU, Adam and two convolutions in fewer passes over memory: the same numbers for less work.
 
 On a CPU a small net spends as much time on reading and writing numbers as on multiplying them. Nothing here needs to be
-read to understand a model. On other backends than TensorFlow everything is Keras' own.
+read to understand a model. On other backends than TensorFlow everything is Keras' own. A convolutional decoder that
+Keras has saved in a file of its own can be opened after ``from helpers import fused``.
 """
 
 import functools
@@ -96,7 +97,7 @@ if _ON_TENSORFLOW:
 
 @keras.saving.register_keras_serializable("wardrobe")
 def silu(x):
-    """x * sigmoid(x), computed in float32 where it is cheap to, with a gradient in one pass where it matters.
+    """x * sigmoid(x) of the maps of a convolution, with a gradient in one pass.
 
     Keras' own gradient takes several passes, and in bfloat16, in which processors multiply matrices fast and do little
     else, they cost more than the layer before them.
@@ -109,11 +110,7 @@ def silu(x):
     Returns:
         Tensor of the same shape and dtype.
     """
-    x = ops.convert_to_tensor(x)
-    if _ON_TENSORFLOW and len(x.shape) == 4:  # maps of a convolution; compiling does not pay for a dense layer
-        return _silu(x)
-    y = ops.cast(x, "float32")
-    return ops.cast(y * ops.sigmoid(y), x.dtype)
+    return _silu(ops.convert_to_tensor(x)) if _ON_TENSORFLOW else keras.activations.silu(x)
 
 
 class Adam(keras.optimizers.Adam):
@@ -138,6 +135,7 @@ class Adam(keras.optimizers.Adam):
         )
 
 
+@keras.saving.register_keras_serializable("wardrobe")
 class Conv2DTranspose(keras.layers.Conv2DTranspose):
     """Keras' layer, whose bias and the bias' gradient cost less in training."""
 
@@ -149,6 +147,7 @@ class Conv2DTranspose(keras.layers.Conv2DTranspose):
         return self.activation(_add_bias(y, tf.convert_to_tensor(self.bias)))
 
 
+@keras.saving.register_keras_serializable("wardrobe")
 class ConvToOne(keras.layers.Conv2D):
     """Keras' convolution from many channels to one: 3 x 3, stride 1, padding "same".
 

@@ -342,22 +342,23 @@ class _Layers:
     def _start(self):
         return keras.initializers.GlorotUniform(seed=next(self.seeds))
 
-    def _function(self, activation):
-        return fused.silu if activation == "silu" else activation
-
     def dense(self, units, activation=None, name=None, **kwargs):
         kwargs = {"dtype": self.precision, "kernel_initializer": self._start(), **kwargs}
-        return layers.Dense(units, activation=self._function(activation), name=name, **kwargs)
+        return layers.Dense(units, activation=activation, name=name, **kwargs)
 
     def conv(self, filters, size, name, stride=1, activation=None, layer=layers.Conv2D, **kwargs):
         kwargs = {"dtype": self.precision, "kernel_initializer": self._start(), **kwargs}
-        return layer(filters, size, stride, padding="same", activation=self._function(activation), name=name, **kwargs)
+        return layer(filters, size, stride, padding="same", activation=_of_maps(activation), name=name, **kwargs)
 
     def transposed(self, filters, size, name, stride):
         return self.conv(filters, size, name, stride, layer=fused.Conv2DTranspose)
 
     def activation(self, function, name):
-        return layers.Activation(self._function(function), name=name, dtype=self.precision)
+        return layers.Activation(_of_maps(function), name=name, dtype=self.precision)
+
+
+def _of_maps(activation):
+    return fused.silu if activation == "silu" else activation
 
 
 def _dense_stack(make, x, hidden, activation):

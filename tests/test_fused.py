@@ -144,3 +144,9 @@ def test_fast_precision_is_bfloat16_only_where_the_processor_says_so(monkeypatch
 
     monkeypatch.setattr(course.Path, "read_text", missing)
     assert course.fast_precision() == "float32"
+
+
+def test_a_saved_decoder_opens_again(tmp_path):
+    decoder, z = models.conv_decoder(3, filters=(4, 6, 8)), values(5, 3)
+    decoder.save(tmp_path / "decoder.keras")
+    np.testing.assert_array_equal(keras.models.load_model(tmp_path / "decoder.keras")(z), decoder(z))

@@ -114,9 +114,7 @@ def test_every_activation_works_and_counts(x, activation, code_activation):
         matrix, bias = model.encoder.get_layer(name).get_weights()
         codes = keras.ops.convert_to_numpy(keras.activations.get(function)(codes @ matrix + bias))
     np.testing.assert_allclose(model.encode(x), codes, atol=1e-5)
-    ramp = np.linspace(-3, 3, 25, dtype="float32")
-    found, wanted = model.decoder.get_layer("hidden_1").activation(ramp), keras.activations.get(activation)(ramp)
-    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    assert keras.activations.get(activation) is model.decoder.get_layer("hidden_1").activation
     assert np.isfinite(model.reconstruct(x)).all()
 
 

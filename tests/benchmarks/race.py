@@ -129,11 +129,15 @@ class Runner:
         line = self.process.stdout.readline()
         if line:
             return json.loads(line)
+        self.explain()
+        return None
+
+    def explain(self):
+        """Stop, and keep the last line of what the process said as the fault."""
         self.stop()
         self.errors.seek(0)
         last = self.errors.read().decode(errors="replace").strip().splitlines()
         self.result.fault = last[-1] if last else f"exit status {self.process.returncode}"
-        return None
 
     def stop(self):
         """End the process, also one that is in the middle of something."""
@@ -164,6 +168,8 @@ def run(runners):
     finally:
         for runner in runners.values():
             runner.stop()
+            if runner.result.elbo is None and not runner.result.fault:
+                runner.explain()  # it died between two turns
     return {name: runner.result for name, runner in runners.items()}
 
 
