@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import io
+import itertools
 import re
 import sys
 
@@ -203,6 +204,14 @@ def order_of(batches, epoch):
     """Numbers of the images of an epoch, batch after batch."""
     steps = range(epoch * batches.steps_per_epoch, (epoch + 1) * batches.steps_per_epoch)
     return [batches[step][0][:, 0, 0, 0].astype(int).tolist() for step in steps]
+
+
+def test_fit_gets_the_same_batches_in_the_same_order():
+    batches = training.Batches(numbered(50), 16, seed=1, first_epoch=2)
+    steps = 2 * batches.steps_per_epoch + 1
+    given = [np.array(part) for (part,) in itertools.islice(batches.for_fit(), steps)]
+    for index, part in enumerate(given):
+        np.testing.assert_array_equal(part, batches[index][0])
 
 
 def test_each_epoch_shows_every_image_once():
