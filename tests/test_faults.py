@@ -112,8 +112,12 @@ faults.training.fit(faults.BUILD[net](), faults.tiny_dataset(), state=state, cal
 
 
 def victim(*arguments):
-    """Run `VICTIM` in a new Python, without the settings that this one made for itself; return its exit status."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    """Run `VICTIM` in a new Python, without the settings that this one made for itself; return its exit status.
+
+    But with as many threads: their number decides about the last bits.
+    """
+    threads = "TF_NUM_INTRAOP_THREADS"
+    environ = {name: value for name, value in os.environ.items() if name == threads or not name.startswith("TF_")}
     environ["PYTHONPATH"] = str(course.ROOT)
     command = [sys.executable, "-c", VICTIM, *map(str, arguments)]
     return subprocess.run(command, cwd=course.ROOT / "tests", env=environ, timeout=300).returncode
