@@ -105,11 +105,10 @@ def _use_threads(n):
         return
     import tensorflow as tf
 
-    pool = tf.config.threading
-    if pool.get_intra_op_parallelism_threads() == n:
+    if tf.config.threading.get_intra_op_parallelism_threads() == n:
         return  # the reader runs the first cell again
     try:
-        pool.set_intra_op_parallelism_threads(n)
+        tf.config.threading.set_intra_op_parallelism_threads(n)
     except RuntimeError as error:
         raise RuntimeError(
             "TensorFlow has begun to compute and keeps its threads. Restart the kernel and run this cell first."

@@ -58,7 +58,7 @@ def rows(options):
         print(f"PyTorch skipped: {reason}")
     for label, net in NETS.items():
         choices = {} if reason else {AS_IT_COMES: (), **net.choices}
-        choices |= {f"{label}{FUSED}": (*options, "fused") for label, options in choices.items()}
+        choices |= {f"{choice}{FUSED}": (*flags, "fused") for choice, flags in choices.items()}
         yield from races(label, net, choices, options)
 
 
