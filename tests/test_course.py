@@ -108,21 +108,30 @@ def test_begin_seeds_all_three_generators_and_names_the_versions(capsys):
 THREADS = """
 import tensorflow as tf
 from helpers import course
-course.begin(threads=1)
-course.begin(threads=1)
+course.begin(threads=1, operations=3)
+course.begin(threads=1, operations=3)
 a = tf.random.normal((2000, 2000))
 float(tf.reduce_sum(a @ a))
-try:
-    course.begin(threads=2)
-except RuntimeError as error:
-    print(tf.config.threading.get_intra_op_parallelism_threads(), error)
+for other in ({"threads": 2}, {"operations": 2}):
+    try:
+        course.begin(**other)
+    except RuntimeError as error:
+        counts = tf.config.threading
+        print(counts.get_intra_op_parallelism_threads(), counts.get_inter_op_parallelism_threads(), error)
 """
 
 
 def test_begin_takes_so_many_threads_and_says_when_it_is_too_late():
     done = fresh_python(THREADS)
     assert done.returncode == 0, done.stderr
-    assert "1 TensorFlow has begun to compute" in done.stdout
+    assert done.stdout.count("1 3 TensorFlow has begun to compute") == 2
+
+
+@pytest.mark.parametrize("name", ["threads", "operations"])
+@pytest.mark.parametrize("number", [0, -1, 1.5, "2", True])
+def test_begin_refuses_what_is_no_number_of_threads(name, number):
+    with pytest.raises(ValueError, match=f"{name} is .*whole number from 1"):
+        course.begin(**{name: number})
 
 
 def test_claim_states_what_holds_and_stops_at_what_does_not(capsys):

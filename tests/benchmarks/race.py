@@ -175,7 +175,7 @@ def run(runners):
 
 def ours(folder, threads, precision="float32"):
     """`training.fit`."""
-    return Runner([sys.executable, PEERS / "ours.py", precision], folder, threads)
+    return Runner([sys.executable, PEERS / "ours.py", str(threads), precision], folder, threads)
 
 
 def textbook(folder, threads, way="loop"):

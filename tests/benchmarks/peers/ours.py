@@ -1,4 +1,4 @@
-"""`training.fit`, the course's own way, behind a gate. Arguments: folder of the kit, precision."""
+"""`training.fit`, the course's own way, behind a gate. Arguments: folder of the kit, number of threads, precision."""
 
 import sys
 
@@ -40,10 +40,12 @@ def dataset(kit):
     )
 
 
-def main(folder, precision):
+def main(folder, threads, precision):
     gate, kit = Gate(), Kit(folder)
     if kit.about["model"] == "dense_vae":
         course.begin(threads=1)  # as the notebooks about dense nets do
+    else:
+        course.begin(threads=max(1, int(threads) // 2), operations=min(2, int(threads)))
     arguments = kit.about["arguments"] | ({} if precision == "float32" else {"precision": precision})
     model = getattr(models, kit.about["model"])(**arguments)
     for name, variable in model.weight_variables().items():
