@@ -396,26 +396,32 @@ def test_visitor_starts_nothing(app, path):
     assert ask(app, "POST", path, "{}")[0] in (403, 404, 405)
 
 
-def say(server, kernel, kind, content, origin, channel="shell", seconds=3):
-    """Send one message to a kernel as a page would; return the kinds and the contents of what comes back."""
-    head = {"msg_id": uuid.uuid4().hex, "msg_type": kind, "session": uuid.uuid4().hex, "username": "", "version": "5.3"}
-    message = {"header": head, "parent_header": {}, "metadata": {}, "content": content, "channel": channel}
+def say(server, kernel, kind, content, origin, channel="shell"):
+    """Send one message to a kernel as a page would; return the kinds and the contents of what comes back.
+
+    A kernel answers a channel in order. So a question that a page may ask follows, and its answer ends the waiting.
+    """
+
+    def message(kind, content):
+        head = {"msg_id": uuid.uuid4().hex, "msg_type": kind, "session": session, "username": "", "version": "5.3"}
+        return {"header": head, "parent_header": {}, "metadata": {}, "content": content, "channel": channel}
+
+    session = uuid.uuid4().hex
+    first, last = message(kind, content), message("kernel_info_request", {})
 
     async def talk():
-        url = f"ws://127.0.0.1:{port_of(server)}/api/kernels/{kernel}/channels?session_id={head['session']}"
+        url = f"ws://127.0.0.1:{port_of(server)}/api/kernels/{kernel}/channels?session_id={session}"
         connection = await websocket_connect(HTTPRequest(url, headers={"Origin": origin}))
-        await connection.write_message(json.dumps(message))
-        answers = []
+        for each in (first, last):
+            await connection.write_message(json.dumps(each))
+        answers, asked = [], {each["header"]["msg_id"]: each for each in (first, last)}
         while True:
-            try:
-                text = await asyncio.wait_for(connection.read_message(), seconds)
-            except asyncio.TimeoutError:
-                break
-            if text is None:
-                break
-            answer = json.loads(text)
-            if answer["parent_header"].get("msg_id") == head["msg_id"]:
+            answer = json.loads(await asyncio.wait_for(connection.read_message(), 30))
+            question = asked.get(answer["parent_header"].get("msg_id"))
+            if question is first:
                 answers.append((answer["header"]["msg_type"], answer["content"]))
+            if question is last and answer["header"]["msg_type"] == "kernel_info_reply":
+                break
         connection.close()
         return answers
 
