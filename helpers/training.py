@@ -158,8 +158,7 @@ def fit(model, wear, *, state=None, callbacks=(), verbose=True, **recipe):
     steps = batches.steps_per_epoch
     model.compile(
         optimizer=_optimizer(recipe, steps),
-        # Several steps a call save Python's share; the number must divide the epoch exactly.
-        steps_per_execution=max(k for k in range(1, 17) if steps % k == 0),
+        steps_per_execution=_steps_a_call(model, steps),
         jit_compile=False,
     )
     stop = _early_stopping(model, recipe)
@@ -202,6 +201,12 @@ def check_splits(wear):
             models.check_images(images)
         except ValueError as error:
             raise ValueError(f"{part}: {error}") from error
+
+
+def _steps_a_call(model, steps):
+    """Several steps a call save Python's share, more so where a step is short; a call cannot be interrupted."""
+    most = 16 if any(isinstance(layer, keras.layers.Conv2D) for layer in model.encoder.layers) else 50
+    return max(k for k in range(1, most + 1) if steps % k == 0)  # it must divide the epoch exactly
 
 
 def _optimizer(recipe, steps):

@@ -57,10 +57,15 @@ from helpers import (
 # --------------------------------------------------------------------------------------------------
 # Kills
 
-# Batches of 16 make 19 steps an epoch, a prime above 16: so each step is a call of its own, and a moment to be killed.
-STEPS = 19
-KILLED = {**LONG, "batch_size": 16}
+# 53 steps an epoch, a prime above 50: so each step is a call of its own, and a moment to be killed.
+STEPS = 53
+KILLED = {**LONG, "batch_size": 5}
 BUILD = {"dense": small_vae, "conv": small_conv_vae}
+
+
+def few():
+    """Images for `STEPS` batches."""
+    return tiny_dataset(train=STEPS * KILLED["batch_size"])
 
 
 def moments(n, seed):
@@ -107,7 +112,7 @@ import json, sys
 import test_faults as faults
 net, state, moment = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 kill = faults.Kill(*moment)
-faults.training.fit(faults.BUILD[net](), faults.tiny_dataset(), state=state, callbacks=[kill], **faults.KILLED)
+faults.training.fit(faults.BUILD[net](), faults.few(), state=state, callbacks=[kill], **faults.KILLED)
 """
 
 
@@ -125,13 +130,13 @@ def victim(*arguments):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 @pytest.mark.parametrize(("net", "kills"), [("dense", 5), ("conv", 2)])
-def test_training_killed_again_and_again_ends_with_the_same_bits(tiny, tmp_path, net, kills):
+def test_training_killed_again_and_again_ends_with_the_same_bits(tmp_path, net, kills):
     state, undisturbed, resumed = tmp_path / "state.npz", BUILD[net](), BUILD[net]()
     for moment in moments(kills, seed=8):
         assert victim(net, state, json.dumps(moment)) == -signal.SIGKILL
     assert len(list(tmp_path.glob(".state.npz.*.partial"))) == 1, "one kill came in the midst of writing"
-    history = training.fit(undisturbed, tiny, **KILLED)
-    assert_same(resumed, training.fit(resumed, tiny, state=state, **KILLED), undisturbed, history)
+    history = training.fit(undisturbed, few(), **KILLED)
+    assert_same(resumed, training.fit(resumed, few(), state=state, **KILLED), undisturbed, history)
 
 
 # --------------------------------------------------------------------------------------------------
