@@ -85,7 +85,7 @@ def begin(seed=1, threads=None, operations=None):
         threads: that share an operation of TensorFlow's; None takes one a core. With 1 dense nets train in less time,
             not only with less work: their products are so small that threads would mostly wait for one another.
         operations: of TensorFlow's that may run at the same time; None leaves it to TensorFlow. On two cores,
-            ``threads=1, operations=2`` trains a convolutional net with a tenth less work in about the same time: two
+            ``threads=1, operations=2`` trains a convolutional net with a little less work, though in no less time: two
             gradients side by side wait for each other less often than two threads that share one.
 
     Raises:
