@@ -19,6 +19,7 @@ def main(arguments=None):
     parser.add_argument("names", nargs="*", metavar="name", help=f"which to run: {', '.join(known)} (all)")
     parser.add_argument("--torch", default=sys.executable, metavar="PYTHON", help="a Python that has PyTorch (this)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each way to train (all cores)")
+    parser.add_argument("--seeds", type=int, default=3, help="of the long races of training (3)")
     options = parser.parse_args(arguments)
     unknown = set(options.names) - set(known)
     if unknown:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import subprocess
@@ -18,18 +19,41 @@ PEERS = Path(__file__).parent / "peers"
 
 @dataclasses.dataclass
 class Result:
-    """What a way to train has cost: CPU seconds, seconds and, where asked for, test ELBO, an entry an epoch."""
+    """What a way to train has cost and reached, an entry an epoch.
+
+    Args:
+        cpu: CPU seconds.
+        wall: seconds.
+        elbos: negative ELBO on the test images; None after an epoch that was not watched. The last one always is.
+        fault: why it did not come through; "" if it did.
+    """
 
     cpu: list
     wall: list
     elbos: list
-    elbo: float | None = None  # negative, on the test images, after the last epoch
     fault: str = ""
 
     @property
     def best(self):
         """(CPU seconds, seconds) of the cheapest epoch; the first, in which nets are compiled, does not count."""
         return min(zip(self.cpu[1:], self.wall[1:], strict=True))
+
+    @property
+    def elbo(self):
+        """Negative test ELBO after the last epoch."""
+        return self.elbos[-1]
+
+    def epochs_to(self, goal):
+        """Epochs until a negative test ELBO was reached, a float: between two epochs a straight line is drawn.
+
+        What is reached within the first epoch counts as one. None where the goal was never reached.
+        """
+        if self.elbos[0] <= goal:
+            return 1.0
+        for epoch, (before, after) in enumerate(itertools.pairwise(self.elbos), start=1):
+            if after <= goal:
+                return epoch + (before - goal) / (before - after)
+        return None
 
 
 def kit(folder, name, images, epochs, watch=False, **changes):
@@ -40,7 +64,7 @@ def kit(folder, name, images, epochs, watch=False, **changes):
         name: one of `checkpoints.names`; its net and recipe.
         images: number of training images.
         epochs: passes over them.
-        watch: measure the test ELBO after each epoch, outside the clock.
+        watch: measure the test ELBO after each epoch, outside the clock, and not after the last alone.
         **changes: fields of `training.Recipe`, or ``arguments`` of the net, that differ from the plan's.
 
     Returns:
@@ -103,18 +127,19 @@ class Runner:
         )
 
     def turn(self):
-        """Train one epoch; after the last, hear the test ELBO."""
+        """Train one epoch."""
         self._send()
         answer = self._hear()
         if answer:
-            for name in ("cpu", "wall"):
-                getattr(self.result, name).append(answer[name])
+            self.result.cpu.append(answer["cpu"])
+            self.result.wall.append(answer["wall"])
             self.result.elbos.append(answer["elbo"])
-        if len(self.result.cpu) == self.epochs:
-            answer = self._hear()
-            if answer:
-                self.result.elbo = answer["elbo"]
+        if self.through:
             self.stop()
+
+    @property
+    def through(self):
+        return len(self.result.cpu) == self.epochs
 
     @property
     def over(self):
@@ -168,7 +193,7 @@ def run(runners):
     finally:
         for runner in runners.values():
             runner.stop()
-            if runner.result.elbo is None and not runner.result.fault:
+            if not (runner.through or runner.result.fault):
                 runner.explain()  # it died between two turns
     return {name: runner.result for name, runner in runners.items()}
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-COLUMNS = f"{'what':76} {'ours':>12} {'wall':>8} {'the other':>12} {'wall':>8} {'ratio':>8}  {'asked':<10}"
+COLUMNS = f"{'what':96} {'ours':>12} {'wall':>8} {'the other':>12} {'wall':>8} {'ratio':>8}  {'asked':<10}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Row:
 
     def __str__(self):
         return (
-            f"{self.what:76} {_figure(self.ours, self.unit):>12} {_figure(self.wall, 's'):>8} "
+            f"{self.what:96} {_figure(self.ours, self.unit):>12} {_figure(self.wall, 's'):>8} "
             f"{_figure(self.other, self.unit):>12} {_figure(self.other_wall, 's'):>8} "
             f"{_figure(self.ratio, 'x'):>8}  {self.asked}"
         ).rstrip()

@@ -28,21 +28,21 @@ class Gate:
             sys.exit()  # the benchmark is gone
         self._cpu, self._wall = time.process_time(), time.perf_counter()
 
-    def stop(self, elbo=lambda: None):
-        """Stop the clock, which has counted the work of all threads of this process; only then ask for the ELBO."""
-        cpu, wall = time.process_time() - self._cpu, time.perf_counter() - self._wall
-        self.say(cpu=cpu, wall=wall, elbo=elbo())
+    def stop(self, elbo):
+        """Stop the clock, which has counted the work of all threads of this process; only then ask for the ELBO.
 
-    def say(self, **words):
-        """One line to the benchmark."""
-        print(json.dumps(words), file=self._answers)
+        Args:
+            elbo: function without arguments, or None where nobody wants to know.
+        """
+        cpu, wall = time.process_time() - self._cpu, time.perf_counter() - self._wall
+        print(json.dumps({"cpu": cpu, "wall": wall, "elbo": elbo and elbo()}), file=self._answers)
 
 
 class Kit:
     """What all ways to train have in common, read from a folder: data, order, rates, first weights.
 
     Attributes:
-        about: dict: batch_size, epochs, seed, activation, ...
+        about: dict: batch_size, epochs, seed, watch, arguments of the net, ...
         images, test: float32 (n, 28, 28, 1).
         rates: learning rate of each step, float32.
         weights: first weights by name and in the order of the course's models, and a probe: a code with its logits.
@@ -59,6 +59,10 @@ class Kit:
     @property
     def epochs(self):
         return self.about["epochs"]
+
+    def watched(self, epoch):
+        """Whether the test ELBO is asked for after an epoch, counted from 0."""
+        return self.about["watch"] or epoch == self.epochs - 1
 
     def orders(self, epoch):
         """The images' order in an epoch, cut into batches: the course's own."""

@@ -15,15 +15,16 @@ from helpers.dataset import CLASS_NAMES, Dataset, Split
 class Turns(keras.callbacks.Callback):
     """An epoch a turn. The clock runs while it trains; the look at validation images is not counted."""
 
-    def __init__(self, gate, elbo):
+    def __init__(self, gate, kit, elbo):
         super().__init__()
-        self.gate, self.elbo = gate, elbo
+        self.gate, self.kit, self.elbo = gate, kit, elbo
 
     def on_epoch_begin(self, epoch, logs=None):
+        self.watched = self.kit.watched(epoch)
         self.gate.wait()
 
     def on_test_begin(self, logs=None):
-        self.gate.stop(self.elbo)
+        self.gate.stop(self.elbo if self.watched else None)
 
 
 def dataset(kit):
@@ -55,9 +56,8 @@ def main(folder, threads, precision):
     def elbo():
         return negative_elbo(kit.test, model.encode, lambda z: ops.convert_to_numpy(model.logits(z)))
 
-    turns = Turns(gate, elbo if kit.about["watch"] else lambda: None)
+    turns = Turns(gate, kit, elbo)
     training.fit(model, dataset(kit), callbacks=[turns], verbose=False, **kit.about["recipe"])
-    gate.say(elbo=elbo())
 
 
 if __name__ == "__main__":

@@ -155,18 +155,17 @@ def main(folder, threads, *options):
             loss.backward()
             optimizer.step()
             total += loss.item()
-        gate.stop()
-    with torch.no_grad():
-        gate.say(elbo=negative_elbo(kit.test, *in_numpy(net)))
+        gate.stop((lambda: elbo(net, kit)) if kit.watched(epoch) else None)
 
 
-def in_numpy(net):
-    """Encoder and decoder with NumPy at both ends."""
+@torch.no_grad()
+def elbo(net, kit):
+    """Negative ELBO on the test images."""
 
     def encode(x):
         return [part.numpy() for part in net.encode(torch.from_numpy(x).reshape(-1, 1, 28, 28))]
 
-    return encode, lambda z: net.decode(torch.from_numpy(z)).numpy()
+    return negative_elbo(kit.test, encode, lambda z: net.decode(torch.from_numpy(z)).numpy())
 
 
 if __name__ == "__main__":

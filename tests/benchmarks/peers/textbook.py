@@ -61,15 +61,15 @@ class VAE(keras.Model):
 class Turns(keras.callbacks.Callback):
     """An epoch a turn."""
 
-    def __init__(self, gate):
+    def __init__(self, gate, kit, elbo):
         super().__init__()
-        self.gate = gate
+        self.gate, self.kit, self.elbo = gate, kit, elbo
 
     def on_epoch_begin(self, epoch, logs=None):
         self.gate.wait()
 
     def on_epoch_end(self, epoch, logs=None):
-        self.gate.stop()
+        self.gate.stop(self.elbo if self.kit.watched(epoch) else None)
 
 
 def build(kit):
@@ -89,22 +89,24 @@ def main(folder, way):
     # One schedule for everybody.
     schedule = keras.optimizers.schedules.CosineDecay(**kit.about["rate"]) if kit.about["rate"] else kit.rates[0]
     vae.compile(optimizer=keras.optimizers.Adam(schedule))
-    if way == "loop":
-        vae.fit(images, epochs=kit.epochs, batch_size=size, callbacks=[Turns(gate)], verbose=0)
-    else:
-        batches = tf.data.Dataset.from_tensor_slices(images).shuffle(10_000).batch(size).prefetch(1)
-        for _ in range(kit.epochs):
-            gate.wait()
-            total = 0.0
-            for batch in batches:
-                total += float(vae.step(batch)[0])
-            gate.stop()
     logits = keras.Model(vae.decoder.input, vae.decoder.get_layer("x_hat").input)
 
     def encode(x):
         return [np.array(part) for part in vae.encoder(x, training=False)]
 
-    gate.say(elbo=negative_elbo(kit.test, encode, lambda z: np.array(logits(z, training=False))))
+    def elbo():
+        return negative_elbo(kit.test, encode, lambda z: np.array(logits(z, training=False)))
+
+    if way == "loop":
+        vae.fit(images, epochs=kit.epochs, batch_size=size, callbacks=[Turns(gate, kit, elbo)], verbose=0)
+    else:
+        batches = tf.data.Dataset.from_tensor_slices(images).shuffle(10_000).batch(size).prefetch(1)
+        for epoch in range(kit.epochs):
+            gate.wait()
+            total = 0.0
+            for batch in batches:
+                total += float(vae.step(batch)[0])
+            gate.stop(elbo if kit.watched(epoch) else None)
 
 
 if __name__ == "__main__":
