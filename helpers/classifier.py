@@ -103,8 +103,7 @@ def train(wear, epochs=None, seed=1, verbose=True):
         optimizer=keras.optimizers.Adam(recipe.rate(steps)),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
-        # Several steps a call save Python's share; the number must divide the epoch exactly.
-        steps_per_execution=max(k for k in range(1, 17) if steps % k == 0),
+        steps_per_execution=training.steps_a_call(steps, most=16),
         jit_compile=False,
     )
     run = classifier.fit(

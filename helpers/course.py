@@ -12,6 +12,7 @@ Settings a reader can make, all through environment variables:
 
 import contextlib
 import logging
+import numbers
 import os
 import platform
 import sys
@@ -105,7 +106,7 @@ def begin(seed=1, threads=None, operations=None):
 
 def _use_threads(**counts):
     for name, n in counts.items():
-        if n is not None and (type(n) is not int or n < 1):
+        if n is not None and (not isinstance(n, numbers.Integral) or isinstance(n, bool) or n < 1):
             raise ValueError(f"{name} is {n!r}; expected a whole number from 1, or None.")
     if keras.backend.backend() != "tensorflow":
         return
@@ -116,7 +117,7 @@ def _use_threads(**counts):
         if n in (None, getattr(tf.config.threading, f"get_{what}")()):
             continue  # such as when the reader runs the first cell again
         try:
-            getattr(tf.config.threading, f"set_{what}")(n)
+            getattr(tf.config.threading, f"set_{what}")(int(n))
         except RuntimeError as error:
             raise RuntimeError(
                 "TensorFlow has begun to compute and keeps its threads. Restart the kernel and run this cell first."

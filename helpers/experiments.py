@@ -331,27 +331,20 @@ def estimate_likelihoods(wear, anew=False):
         wear: `data.Dataset`, whole.
         anew: estimate also what is stored already.
     """
-    path = checkpoints.RESULTS / wear.slug / "importance_weighted.json"
-    recipe = likelihood_setting(wear.slug)
-    stored = files.read_json(path, "Delete it and run `make results` again.") if path.exists() else {}
-    rows = stored["rows"] if stored.get("recipe") == recipe and not anew else []
-    images = metrics.binarise(wear.test.images, recipe["binarised_with_seed"])[: recipe["images"]]
-    for name in recipe["models"]:
-        sha256 = checkpoints.manifest(name, wear.slug)["sha256"]
-        if any((row["model"], row["sha256"]) == (name, sha256) for row in rows):
-            continue
-        vae = checkpoints.load(name, wear.slug)
-        per_image = metrics.log_likelihood_per_image(vae, images, recipe["samples"], recipe["seed"])
+    setting = likelihood_setting(wear.slug)
+    images = metrics.binarise(wear.test.images, setting["binarised_with_seed"])[: setting["images"]]
+
+    def row_of(name, vae, about):
+        per_image = metrics.log_likelihood_per_image(vae, images, setting["samples"], setting["seed"])
         estimate = metrics.Estimate.of(per_image)
-        row = {
-            "model": name,
-            "sha256": sha256,
+        print(f"{name}: log-likelihood {estimate}", flush=True)
+        return {
             "log_likelihood": estimate.value,
             "per_image": per_image.round(4).tolist(),
+            "standard_error": estimate.standard_error,
         }
-        rows = [row for row in rows if row["model"] != name] + [row | {"standard_error": estimate.standard_error}]
-        files.write_sealed(path, {"data": wear.slug, "recipe": recipe, "rows": rows})
-        print(f"{name}: log-likelihood {estimate}", flush=True)
+
+    _store_rows("importance_weighted", wear, setting, row_of, anew)
 
 
 def evaluate_shipped(wear, anew=False):
@@ -361,22 +354,40 @@ def evaluate_shipped(wear, anew=False):
         wear: `data.Dataset`, whole.
         anew: judge also what is stored already.
     """
-    path = checkpoints.RESULTS / wear.slug / "evaluation.json"
     setting = evaluation_setting(wear.slug)
     seen = wear.head(train=setting["train"], test=setting["test"])
-    stored = files.read_json(path, "Delete it and run `make results` again.") if path.exists() else {}
-    rows = stored["rows"] if stored.get("recipe") == setting and not anew else []
-    for name in setting["models"]:
-        about = checkpoints.manifest(name, wear.slug)
-        if any((row["model"], row["sha256"]) == (name, about["sha256"]) for row in rows):
-            continue
-        model, recipe = checkpoints.load(name, wear.slug), about["configuration"]["recipe"]
-        row = {"model": name, "sha256": about["sha256"], "latent_dim": model.latent_dim, "epochs": recipe["epochs"]}
+
+    def row_of(name, model, about):
+        row = {"latent_dim": model.latent_dim, "epochs": about["configuration"]["recipe"]["epochs"]}
         row |= {"parameters": about["parameters"], "cpu_seconds": _seconds_to_train(name, wear, setting)}
         row |= about["metrics"] | judge(model, seen)
-        rows = [other for other in rows if other["model"] != name] + [row]
-        files.write_sealed(path, {"data": wear.slug, "recipe": setting, "rows": rows})
         print(f"{name}: judged, {row['cpu_seconds']:.0f} CPU seconds to train", flush=True)
+        return row
+
+    _store_rows("evaluation", wear, setting, row_of, anew)
+
+
+def _store_rows(name, wear, setting, row_of, anew):
+    """Store a row for each shipped model of a setting; rows of the same weights and setting are kept.
+
+    Args:
+        name: of the result file.
+        wear: `data.Dataset`, whole.
+        setting: dict with the names of the "models" and all else that decides the outcome.
+        row_of: function of a model's name, the model and its manifest; returns a dict that JSON can hold.
+        anew: work out also what is stored already.
+    """
+    path = checkpoints.RESULTS / wear.slug / f"{name}.json"
+    stored = files.read_json(path, "Delete it and run `make results` again.") if path.exists() else {}
+    rows = stored["rows"] if stored.get("recipe") == setting and not anew else []
+    for model in setting["models"]:
+        about = checkpoints.manifest(model, wear.slug)
+        key = {"model": model, "sha256": about["sha256"]}
+        if any(key.items() <= row.items() for row in rows):
+            continue
+        row = key | row_of(model, checkpoints.load(model, wear.slug), about)
+        rows = [other for other in rows if other["model"] != model] + [row]
+        files.write_sealed(path, {"data": wear.slug, "recipe": setting, "rows": rows})
 
 
 def _seconds_to_train(name, wear, setting):

@@ -158,7 +158,7 @@ def fit(model, wear, *, state=None, callbacks=(), verbose=True, **recipe):
     steps = batches.steps_per_epoch
     model.compile(
         optimizer=_optimizer(recipe, steps),
-        steps_per_execution=_steps_a_call(model, steps),
+        steps_per_execution=steps_a_call(steps, most=16 if _has_convolutions(model) else 50),
         jit_compile=False,
     )
     stop = _early_stopping(model, recipe)
@@ -203,10 +203,21 @@ def check_splits(wear):
             raise ValueError(f"{part}: {error}") from error
 
 
-def _steps_a_call(model, steps):
-    """Several steps a call save Python's share, more so where a step is short; a call cannot be interrupted."""
-    most = 16 if any(isinstance(layer, keras.layers.Conv2D) for layer in model.encoder.layers) else 50
-    return max(k for k in range(1, most + 1) if steps % k == 0)  # it must divide the epoch exactly
+def steps_a_call(steps, most):
+    """Steps for TensorFlow to do in one call, which saves Python's share; a call cannot be interrupted.
+
+    Args:
+        steps: of an epoch, which calls must divide exactly.
+        most: as many as can be waited for: more where a step is short.
+
+    Returns:
+        int from 1 to ``most``.
+    """
+    return max(k for k in range(1, most + 1) if steps % k == 0)
+
+
+def _has_convolutions(model):
+    return any(isinstance(layer, keras.layers.Conv2D) for layer in model.encoder.layers)
 
 
 def _optimizer(recipe, steps):

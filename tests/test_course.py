@@ -107,9 +107,10 @@ def test_begin_seeds_all_three_generators_and_names_the_versions(capsys):
 
 THREADS = """
 import tensorflow as tf
+import numpy as np
 from helpers import course
 course.begin(threads=1, operations=3)
-course.begin(threads=1, operations=3)
+course.begin(threads=np.int64(1), operations=3)
 a = tf.random.normal((2000, 2000))
 float(tf.reduce_sum(a @ a))
 for other in ({"threads": 2}, {"operations": 2}):
