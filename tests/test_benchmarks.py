@@ -23,7 +23,7 @@ def bench(monkeypatch):
 
 def test_epochs_to_an_elbo_lie_on_straight_lines(bench):
     race, _ = bench
-    result = race.Result([9, 4, 5, 4], [9, 2, 2, 2], [260.0, 250.0, 252.0, 240.0])
+    result = race.Result([1, 4, 5, 4], [1, 2, 2, 2], [260.0, 250.0, 252.0, 240.0])
     found = [result.epochs_to(goal) for goal in (270, 260, 255, 250, 245, 240)]
     assert found == [1, 1, 1.5, 2, 3 + 7 / 12, 4]
     assert result.epochs_to(239.9) is None
@@ -52,16 +52,18 @@ def test_ways_are_compared_where_both_have_reached_the_worse_of_their_last_elbos
 
 
 PEER = """
-import sys
+import sys, time
 sys.path.insert(0, {peers!r})
 from gate import Gate
 gate = Gate()
 for epoch in range(3):
     gate.wait()
-    sum(range(1000))
-    if {dies} and epoch == 1:
+    if {way!r} == "dies in a turn" and epoch == 1:
         raise SystemExit("out of cloth")
     gate.stop((lambda: 240.0 - epoch) if epoch == 2 else None)
+    if {way!r} == "dies between turns":
+        raise SystemExit("out of thread")
+    time.sleep(0.2)  # so that one that dies between turns is dead at its next
 """
 
 
@@ -69,11 +71,12 @@ def test_processes_take_turns_and_one_that_dies_is_named(bench, tmp_path):
     race, _ = bench
     (tmp_path / "about.json").write_text(json.dumps({"epochs": 3}))
     runners = {}
-    for name, dies in {"whole": False, "dying": True}.items():
-        script = tmp_path / f"{name}.py"
-        script.write_text(PEER.format(peers=str(race.PEERS), dies=dies))
-        runners[name] = race.Runner([sys.executable, script], tmp_path, 1)
+    for way in ("whole", "dies in a turn", "dies between turns"):
+        script = tmp_path / f"{way}.py"
+        script.write_text(PEER.format(peers=str(race.PEERS), way=way))
+        runners[way] = race.Runner([sys.executable, script], tmp_path, 1)
     results = race.run(runners)
     assert results["whole"].elbos == [None, None, 238.0] and not results["whole"].fault
-    assert all(0 < cpu < 10 for cpu in results["whole"].cpu)
-    assert results["dying"].fault == "out of cloth"
+    assert len(results["whole"].cpu) == len(results["whole"].wall) == 3
+    assert results["dies in a turn"].fault == "out of cloth"
+    assert results["dies between turns"].fault == "out of thread"
