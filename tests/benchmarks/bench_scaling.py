@@ -1,7 +1,7 @@
 """How the cost of training grows with the number of images and with the size of the code.
 
 The exponent is the slope in a double logarithmic plot: 1 where twice as much costs twice as much, 0 where it costs
-nothing more. What counts is the cheapest epoch after the first; all sizes take turns.
+nothing more. What counts is the median after the first epoch; all sizes take turns.
 """
 
 import tempfile
@@ -33,6 +33,6 @@ def measure(what, kits, options):
             runners[size] = race.ours(kit, options.threads)
         results = race.run(runners)
     for size, result in results.items():
-        yield Row(f"an epoch, {size:,} {what}", result.best[0], "CPU s", result.best[1])
-    slope = np.polyfit(np.log(list(results)), np.log([result.best[0] for result in results.values()]), 1)[0]
+        yield Row(f"an epoch, {size:,} {what}", result.epoch[0], "CPU s", result.epoch[1])
+    slope = np.polyfit(np.log(list(results)), np.log([result.epoch[0] for result in results.values()]), 1)[0]
     yield Row(f"exponent, {what}", float(slope), "")

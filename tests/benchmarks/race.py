@@ -1,4 +1,4 @@
-"""Ways to train one net take turns, an epoch each, every one in a process of its own."""
+"""Ways to train one net take turns, a few seconds each, every one in a process of its own."""
 
 import contextlib
 import dataclasses
@@ -19,24 +19,32 @@ PEERS = Path(__file__).parent / "peers"
 
 @dataclasses.dataclass
 class Result:
-    """What a way to train has cost and reached, an entry an epoch.
+    """What a way to train has cost and reached.
 
     Args:
-        cpu: CPU seconds.
-        wall: seconds.
-        elbos: negative ELBO on the test images; None after an epoch that was not watched. The last one always is.
+        epochs: for each the list of its turns: (steps, CPU seconds, seconds).
+        elbos: for each the negative ELBO on the test images, None where it was not watched. The last one always is.
         fault: why it did not come through; "" if it did.
     """
 
-    cpu: list
-    wall: list
+    epochs: list
     elbos: list
     fault: str = ""
 
     @property
-    def best(self):
-        """(CPU seconds, seconds) of the cheapest epoch; the first, in which nets are compiled, does not count."""
-        return min(zip(self.cpu[1:], self.wall[1:], strict=True))
+    def cpu(self):
+        """CPU seconds of each epoch."""
+        return [sum(cpu for _, cpu, _ in turns) for turns in self.epochs]
+
+    @property
+    def wall(self):
+        """Seconds of each epoch."""
+        return [sum(wall for _, _, wall in turns) for turns in self.epochs]
+
+    @property
+    def epoch(self):
+        """(CPU seconds, seconds) of an epoch, see `price`."""
+        return price([self])
 
     @property
     def elbo(self):
@@ -56,7 +64,7 @@ class Result:
         return None
 
 
-def kit(folder, name, images, epochs, watch=False, **changes):
+def kit(folder, name, images, epochs, watch=False, turns=5, **changes):
     """Write down a training: data, order, rates and first weights, the same for all who take part.
 
     Args:
@@ -65,6 +73,7 @@ def kit(folder, name, images, epochs, watch=False, **changes):
         images: number of training images.
         epochs: passes over them.
         watch: measure the test ELBO after each epoch, outside the clock, and not after the last alone.
+        turns: of an epoch.
         **changes: fields of `training.Recipe`, or ``arguments`` of the net, that differ from the plan's.
 
     Returns:
@@ -87,6 +96,7 @@ def kit(folder, name, images, epochs, watch=False, **changes):
         "batch_size": recipe.batch_size,
         "seed": recipe.seed,
         "watch": watch,
+        "turns": turns,
         "encoder": model.encoder.to_json(),
         "decoder": model.decoder.to_json(),
         "rate": rate.get_config() if schedule else None,  # of a CosineDecay
@@ -109,6 +119,20 @@ def _data():
     return _loaded[0]
 
 
+def price(results):
+    """What an epoch costs: (CPU seconds, seconds).
+
+    The median of the turns, a step at a time. Where cores are shared with others, speed changes within seconds, and
+    every way to train meets good and bad moments. First epochs, in which nets are compiled, do not count.
+
+    Args:
+        results: of one way to train, in one or more races.
+    """
+    steps = sum(steps for steps, _, _ in results[0].epochs[0])
+    turns = [turn for result in results for turns in result.epochs[1:] for turn in turns]
+    return tuple(steps * float(np.median([turn[i] / turn[0] for turn in turns])) for i in (1, 2))
+
+
 class Runner:
     """A process that trains behind a gate."""
 
@@ -116,7 +140,7 @@ class Runner:
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115, it lives as long as the process
         counts = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")
         self.epochs = json.loads((folder / "about.json").read_text())["epochs"]
-        self.result = Result([], [], [])
+        self.result = Result([[]], [])
         self.process = subprocess.Popen(
             [*command[:2], str(folder), *command[2:]],
             stdin=subprocess.PIPE,
@@ -127,19 +151,22 @@ class Runner:
         )
 
     def turn(self):
-        """Train one epoch."""
+        """Train for some steps."""
         self._send()
         answer = self._hear()
-        if answer:
-            self.result.cpu.append(answer["cpu"])
-            self.result.wall.append(answer["wall"])
+        if not answer:
+            return
+        self.result.epochs[-1].append((answer["steps"], answer["cpu"], answer["wall"]))
+        if answer["epoch_over"]:
             self.result.elbos.append(answer["elbo"])
-        if self.through:
-            self.stop()
+            if self.through:
+                self.stop()
+            else:
+                self.result.epochs.append([])
 
     @property
     def through(self):
-        return len(self.result.cpu) == self.epochs
+        return len(self.result.elbos) == self.epochs
 
     @property
     def over(self):

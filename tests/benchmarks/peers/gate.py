@@ -1,4 +1,4 @@
-"""A training in a process of its own, epoch by epoch, each epoch when it is told to.
+"""A training in a process of its own, a few steps at a time, each time when it is told to.
 
 So several ways to train take turns on one computer, and none shares threads or memory with another. Nothing but
 the standard library and NumPy is needed here: PyTorch may live in an environment of its own.
@@ -16,33 +16,52 @@ _BATCH = 500
 
 
 class Gate:
-    """The child's side. It answers on what was standard output; prints of libraries go to standard error."""
+    """The child's side. It answers on what was standard output; prints of libraries go to standard error.
 
-    def __init__(self):
+    Args:
+        kit: a `Kit`.
+        elbo: function without arguments, the negative ELBO on the test images. May be set later.
+    """
+
+    def __init__(self, kit, elbo=None):
+        self.kit, self.elbo = kit, elbo
         self._answers = os.fdopen(os.dup(1), "w", buffering=1)
         os.dup2(2, 1)
 
-    def wait(self):
-        """Wait for the next turn, then start the clock."""
+    def open(self, epoch):
+        """Before an epoch, counted from 0: wait for a turn."""
+        self._epoch, self._begun = epoch, 0
+        self._wait()
+
+    def passed(self, done):
+        """So many steps of the epoch are done. Where a turn is over, answer, and wait for the next one.
+
+        The clock counts the work of all threads of this process, and stands while the ELBO is measured.
+        """
+        whole = self.kit.steps
+        turns = min(self.kit.about["turns"], whole)
+        if done * turns // whole == self._begun * turns // whole:
+            return
+        answer = {"cpu": time.process_time() - self._cpu, "wall": time.perf_counter() - self._wall}
+        answer |= {"steps": done - self._begun, "epoch_over": done == whole, "elbo": None}
+        if done == whole and self.kit.watched(self._epoch):
+            answer["elbo"] = self.elbo()
+        print(json.dumps(answer), file=self._answers)
+        self._begun = done
+        if done < whole:
+            self._wait()
+
+    def _wait(self):
         if not sys.stdin.readline():
             sys.exit()  # the benchmark is gone
         self._cpu, self._wall = time.process_time(), time.perf_counter()
-
-    def stop(self, elbo):
-        """Stop the clock, which has counted the work of all threads of this process; only then ask for the ELBO.
-
-        Args:
-            elbo: function without arguments, or None where nobody wants to know.
-        """
-        cpu, wall = time.process_time() - self._cpu, time.perf_counter() - self._wall
-        print(json.dumps({"cpu": cpu, "wall": wall, "elbo": elbo and elbo()}), file=self._answers)
 
 
 class Kit:
     """What all ways to train have in common, read from a folder: data, order, rates, first weights.
 
     Attributes:
-        about: dict: batch_size, epochs, seed, watch, arguments of the net, ...
+        about: dict: batch_size, epochs, turns (of an epoch), seed, watch, arguments of the net, ...
         images, test: float32 (n, 28, 28, 1).
         rates: learning rate of each step, float32.
         weights: first weights by name and in the order of the course's models, and a probe: a code with its logits.
@@ -59,6 +78,11 @@ class Kit:
     @property
     def epochs(self):
         return self.about["epochs"]
+
+    @property
+    def steps(self):
+        """Of an epoch."""
+        return -(-len(self.images) // self.about["batch_size"])
 
     def watched(self, epoch):
         """Whether the test ELBO is asked for after an epoch, counted from 0."""

@@ -13,18 +13,17 @@ from helpers.dataset import CLASS_NAMES, Dataset, Split
 
 
 class Turns(keras.callbacks.Callback):
-    """An epoch a turn. The clock runs while it trains; the look at validation images is not counted."""
+    """The clock runs while it trains; the look at validation images is not counted."""
 
-    def __init__(self, gate, kit, elbo):
+    def __init__(self, gate):
         super().__init__()
-        self.gate, self.kit, self.elbo = gate, kit, elbo
+        self.gate = gate
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.watched = self.kit.watched(epoch)
-        self.gate.wait()
+        self.gate.open(epoch)
 
-    def on_test_begin(self, logs=None):
-        self.gate.stop(self.elbo if self.watched else None)
+    def on_train_batch_end(self, batch, logs=None):
+        self.gate.passed(batch + 1)
 
 
 def dataset(kit):
@@ -42,7 +41,8 @@ def dataset(kit):
 
 
 def main(folder, threads, precision):
-    gate, kit = Gate(), Kit(folder)
+    kit = Kit(folder)
+    gate = Gate(kit)
     if kit.about["model"] == "dense_vae":
         course.begin(threads=1)  # as the notebooks about dense nets do
     else:
@@ -56,8 +56,8 @@ def main(folder, threads, precision):
     def elbo():
         return negative_elbo(kit.test, model.encode, lambda z: ops.convert_to_numpy(model.logits(z)))
 
-    turns = Turns(gate, kit, elbo)
-    training.fit(model, dataset(kit), callbacks=[turns], verbose=False, **kit.about["recipe"])
+    gate.elbo = elbo
+    training.fit(model, dataset(kit), callbacks=[Turns(gate)], verbose=False, **kit.about["recipe"])
 
 
 if __name__ == "__main__":

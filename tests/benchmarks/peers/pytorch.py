@@ -130,7 +130,7 @@ def check_decoder(net, kit):
 
 
 def main(folder, threads, *options):
-    gate, kit = Gate(), Kit(folder)
+    kit = Kit(folder)
     torch.set_num_threads(int(threads))
     torch.manual_seed(kit.about["seed"])
     net = {"dense_vae": Dense, "conv_vae": Conv}[kit.about["model"]](kit.about["arguments"])
@@ -141,21 +141,20 @@ def main(folder, threads, *options):
         vae, images = vae.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(vae.parameters(), lr=1e-3, fused=True if "fused" in options else None)
     forward = torch.compile(vae) if "compiled" in options else vae
-    step = 0
+    gate = Gate(kit, lambda: elbo(net, kit))
     for epoch in range(kit.epochs):
-        gate.wait()
+        gate.open(epoch)
         total = 0.0
-        for batch in kit.orders(epoch):
+        for done, batch in enumerate(kit.orders(epoch), start=1):
             for group in optimizer.param_groups:
-                group["lr"] = float(kit.rates[step])
-            step += 1
+                group["lr"] = float(kit.rates[epoch * kit.steps + done - 1])
             with torch.autocast("cpu", torch.bfloat16, enabled="bfloat16" in options):
                 loss = forward(images[torch.from_numpy(batch)])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             total += loss.item()
-        gate.stop((lambda: elbo(net, kit)) if kit.watched(epoch) else None)
+            gate.passed(done)
 
 
 @torch.no_grad()

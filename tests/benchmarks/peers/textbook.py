@@ -59,17 +59,17 @@ class VAE(keras.Model):
 
 
 class Turns(keras.callbacks.Callback):
-    """An epoch a turn."""
+    """Tells the gate of every step."""
 
-    def __init__(self, gate, kit, elbo):
+    def __init__(self, gate):
         super().__init__()
-        self.gate, self.kit, self.elbo = gate, kit, elbo
+        self.gate = gate
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.gate.wait()
+        self.gate.open(epoch)
 
-    def on_epoch_end(self, epoch, logs=None):
-        self.gate.stop(self.elbo if self.kit.watched(epoch) else None)
+    def on_train_batch_end(self, batch, logs=None):
+        self.gate.passed(batch + 1)
 
 
 def build(kit):
@@ -83,7 +83,8 @@ def build(kit):
 
 
 def main(folder, way):
-    gate, kit = Gate(), Kit(folder)
+    kit = Kit(folder)
+    gate = Gate(kit)
     keras.utils.set_random_seed(kit.about["seed"])
     vae, images, size = build(kit), np.array(kit.images), kit.about["batch_size"]
     # One schedule for everybody.
@@ -97,16 +98,17 @@ def main(folder, way):
     def elbo():
         return negative_elbo(kit.test, encode, lambda z: np.array(logits(z, training=False)))
 
+    gate.elbo = elbo
     if way == "loop":
-        vae.fit(images, epochs=kit.epochs, batch_size=size, callbacks=[Turns(gate, kit, elbo)], verbose=0)
+        vae.fit(images, epochs=kit.epochs, batch_size=size, callbacks=[Turns(gate)], verbose=0)
     else:
         batches = tf.data.Dataset.from_tensor_slices(images).shuffle(10_000).batch(size).prefetch(1)
         for epoch in range(kit.epochs):
-            gate.wait()
+            gate.open(epoch)
             total = 0.0
-            for batch in batches:
+            for done, batch in enumerate(batches, start=1):
                 total += float(vae.step(batch)[0])
-            gate.stop(elbo if kit.watched(epoch) else None)
+                gate.passed(done)
 
 
 if __name__ == "__main__":
