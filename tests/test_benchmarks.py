@@ -21,46 +21,61 @@ def bench(monkeypatch):
     return race, bench_training
 
 
+def trained(race, elbos, *prices):
+    """A result of epochs of ten steps in two turns; a turn's price in CPU seconds a step, half of it on the clock."""
+    epochs = [[(n, n * price, n * price / 2) for n, price in zip((4, 6), pair, strict=True)] for pair in prices]
+    return race.Result(epochs, elbos)
+
+
 def test_epochs_to_an_elbo_lie_on_straight_lines(bench):
     race, _ = bench
-    result = race.Result([1, 4, 5, 4], [1, 2, 2, 2], [260.0, 250.0, 252.0, 240.0])
+    result = race.Result([], [260.0, 250.0, 252.0, 240.0])
     found = [result.epochs_to(goal) for goal in (270, 260, 255, 250, 245, 240)]
     assert found == [1, 1, 1.5, 2, 3 + 7 / 12, 4]
-    assert result.epochs_to(239.9) is None
-    assert result.elbo == 240 and result.best == (4, 2), "the first epoch does not count"
+    assert result.epochs_to(239.9) is None and result.elbo == 240
+
+
+def test_an_epoch_costs_what_the_median_of_turns_does_a_step_and_the_first_epoch_does_not_count(bench):
+    race, _ = bench
+    result = trained(race, [], (1, 1), (2, 3), (2.5, 90))
+    assert result.epoch == (27.5, 13.75)
+    assert race.price([result, trained(race, [], (1, 1), (9, 9))]) == (60, 30)
+    assert result.cpu == [10, 26, 550] and result.wall == [5, 13, 275]
 
 
 def test_ways_are_compared_where_both_have_reached_the_worse_of_their_last_elbos(bench):
     race, bench_training = bench
     races = [
-        # Ours is at 250, where the other ends, after two and a half epochs; its cheapest epoch is in the second race.
+        # Ours is at 250, where the other ends, after two and a half epochs.
         {
-            "ours": race.Result([9, 4, 5], [9, 4, 5], [270, 255, 245]),
-            "it": race.Result([9, 9, 8], [5] * 3, [9e9, 260, 250]),
+            "ours": trained(race, [270, 255, 245], (9, 9), (1, 2), (2, 2)),
+            "it": trained(race, [9e9, 260, 250], (9, 9), (4, 4), (4, 4)),
         },
         # Here the other is ahead: it is at 250 after two epochs.
         {
-            "ours": race.Result([9, 2, 4], [9, 3, 4], [270, 255, 250]),
-            "it": race.Result([9, 9, 9], [4] * 3, [270, 250, 240]),
+            "ours": trained(race, [270, 255, 250], (9, 9), (2, 2), (3, 3)),
+            "it": trained(race, [270, 250, 240], (9, 9), (4, 4), (7, 1)),
         },
     ]
-    (row,) = bench_training.compare_at_equal_elbo("net", races, {"it": 3.0, "absent": 1.0})
-    assert (row.ours, row.wall) == (2 * 2.75, 3 * 2.75)
-    assert (row.other, row.other_wall) == (8 * 2.5, 5 * 2.5)
-    assert row.asked == ">= 3 x yes"
+    (row,) = bench_training.compare_at_equal_elbo("net", races, {"it": 1.8, "absent": 1.0})
+    assert (row.ours, row.wall) == (20 * 2.75, 10 * 2.75)
+    assert (row.other, row.other_wall) == (40 * 2.5, 20 * 2.5)
+    assert row.asked == ">= 1.8 x yes"
     assert f"ends -2.50 ± {np.std([5, -10], ddof=1):.2f} nats" in row.what
 
 
 PEER = """
 import sys, time
 sys.path.insert(0, {peers!r})
-from gate import Gate
-gate = Gate()
-for epoch in range(3):
-    gate.wait()
-    if {way!r} == "dies in a turn" and epoch == 1:
-        raise SystemExit("out of cloth")
-    gate.stop((lambda: 240.0 - epoch) if epoch == 2 else None)
+from gate import Gate, Kit
+kit = Kit({folder!r})
+gate = Gate(kit, lambda: 240.0 - epoch)
+for epoch in range(kit.epochs):
+    gate.open(epoch)
+    for done in (2, 4, 6, 7):  # calls of two steps, and the rest
+        if {way!r} == "dies in a turn" and epoch == 1:
+            raise SystemExit("out of cloth")
+        gate.passed(done)
     if {way!r} == "dies between turns":
         raise SystemExit("out of thread")
     time.sleep(0.2)  # so that one that dies between turns is dead at its next
@@ -69,14 +84,20 @@ for epoch in range(3):
 
 def test_processes_take_turns_and_one_that_dies_is_named(bench, tmp_path):
     race, _ = bench
-    (tmp_path / "about.json").write_text(json.dumps({"epochs": 3}))
+    about = {"epochs": 3, "turns": 2, "watch": False, "batch_size": 10}
+    (tmp_path / "about.json").write_text(json.dumps(about))
+    for name in ("images", "test", "rates"):
+        np.save(tmp_path / f"{name}.npy", np.zeros(65))
+    np.savez(tmp_path / "weights.npz")
     runners = {}
     for way in ("whole", "dies in a turn", "dies between turns"):
         script = tmp_path / f"{way}.py"
-        script.write_text(PEER.format(peers=str(race.PEERS), way=way))
+        script.write_text(PEER.format(peers=str(race.PEERS), folder=str(tmp_path), way=way))
         runners[way] = race.Runner([sys.executable, script], tmp_path, 1)
     results = race.run(runners)
-    assert results["whole"].elbos == [None, None, 238.0] and not results["whole"].fault
-    assert len(results["whole"].cpu) == len(results["whole"].wall) == 3
+    whole = results["whole"]
+    assert [[steps for steps, *_ in turns] for turns in whole.epochs] == [[4, 3]] * 3
+    assert whole.elbos == [None, None, 238.0] and not whole.fault
+    assert all(seconds >= 0 for turns in whole.epochs for turn in turns for seconds in turn[1:])
     assert results["dies in a turn"].fault == "out of cloth"
     assert results["dies between turns"].fault == "out of thread"
