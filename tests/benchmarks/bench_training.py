@@ -18,9 +18,11 @@ from table import Row
 
 from helpers import course
 
+# From some 700 steps on a third of the first moments of Adam are denormal numbers, which cost PyTorch twice the time
+# where they are not flushed to 0. TensorFlow does so unasked.
 _BFLOAT16 = {
-    "PyTorch, bfloat16": ("bfloat16",),
-    "PyTorch, bfloat16, compiled": ("bfloat16", "compiled"),
+    "PyTorch, bfloat16": ("bfloat16", "flush"),
+    "PyTorch, bfloat16, compiled": ("bfloat16", "flush", "compiled"),
 }
 _CHANNELS_LAST = {f"{label}, channels last": (*choices, "channels_last") for label, choices in _BFLOAT16.items()}
 
