@@ -129,7 +129,7 @@ def price(results):
         results: of one way to train, in one or more races.
     """
     steps = sum(steps for steps, _, _ in results[0].epochs[0])
-    turns = [turn for result in results for turns in result.epochs[1:] for turn in turns]
+    turns = [turn for result in results for epoch in result.epochs[1:] for turn in epoch]
     return tuple(steps * float(np.median([turn[i] / turn[0] for turn in turns])) for i in (1, 2))
 
 
