@@ -21,6 +21,8 @@ def main(arguments=None):
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each way to train (all cores)")
     parser.add_argument("--seeds", type=int, default=3, help="of the long races of training (3)")
     options = parser.parse_args(arguments)
+    if min(options.threads, options.seeds) < 1:
+        parser.error("--threads and --seeds are whole numbers from 1")
     unknown = set(options.names) - set(known)
     if unknown:
         sys.exit(f"no benchmark is called {', '.join(unknown)}; known are {', '.join(known)}.")

@@ -18,8 +18,8 @@ from table import Row
 
 from helpers import course
 
-# From some 700 steps on a third of the first moments of Adam are denormal numbers, which cost PyTorch twice the time
-# where they are not flushed to 0. TensorFlow does so unasked.
+# In a dense training more and more of Adam's first moments become denormal numbers. Where they are not flushed to 0 a
+# step of PyTorch's takes two to three times as long. TensorFlow flushes them unasked.
 _BFLOAT16 = {
     "PyTorch, bfloat16": ("flush", "bfloat16"),
     "PyTorch, bfloat16, compiled": ("flush", "bfloat16", "compiled"),

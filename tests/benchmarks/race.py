@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import itertools
 import json
+import math
 import os
 import subprocess
 import sys
@@ -158,8 +159,11 @@ class Runner:
             return
         self.result.epochs[-1].append((answer["steps"], answer["cpu"], answer["wall"]))
         if answer["epoch_over"]:
-            self.result.elbos.append(answer["elbo"])
-            if self.through:
+            elbo = answer["elbo"]
+            self.result.elbos.append(elbo)
+            if elbo is not None and not math.isfinite(elbo):
+                self.result.fault = f"its test ELBO became {elbo} in epoch {len(self.result.elbos)}"
+            if self.through or self.result.fault:
                 self.stop()
             else:
                 self.result.epochs.append([])
