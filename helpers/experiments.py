@@ -337,12 +337,12 @@ def estimate_likelihoods(wear, anew=False):
     def row_of(name, vae, about):
         per_image = metrics.log_likelihood_per_image(vae, images, setting["samples"], setting["seed"])
         estimate = metrics.Estimate.of(per_image)
-        print(f"{name}: log-likelihood {estimate}", flush=True)
-        return {
+        row = {
             "log_likelihood": estimate.value,
             "per_image": per_image.round(4).tolist(),
             "standard_error": estimate.standard_error,
         }
+        return row, f"log-likelihood {estimate}"
 
     _store_rows("importance_weighted", wear, setting, row_of, anew)
 
@@ -361,8 +361,7 @@ def evaluate_shipped(wear, anew=False):
         row = {"latent_dim": model.latent_dim, "epochs": about["configuration"]["recipe"]["epochs"]}
         row |= {"parameters": about["parameters"], "cpu_seconds": _seconds_to_train(name, wear, setting)}
         row |= about["metrics"] | judge(model, seen)
-        print(f"{name}: judged, {row['cpu_seconds']:.0f} CPU seconds to train", flush=True)
-        return row
+        return row, f"judged, {row['cpu_seconds']:.0f} CPU seconds to train"
 
     _store_rows("evaluation", wear, setting, row_of, anew)
 
@@ -374,7 +373,8 @@ def _store_rows(name, wear, setting, row_of, anew):
         name: of the result file.
         wear: `data.Dataset`, whole.
         setting: dict with the names of the "models" and all else that decides the outcome.
-        row_of: function of a model's name, the model and its manifest; returns a dict that JSON can hold.
+        row_of: function of a model's name, the model and its manifest; returns a dict that JSON can hold, and words
+            to print once it is stored.
         anew: work out also what is stored already.
     """
     path = checkpoints.RESULTS / wear.slug / f"{name}.json"
@@ -385,9 +385,10 @@ def _store_rows(name, wear, setting, row_of, anew):
         key = {"model": model, "sha256": about["sha256"]}
         if any(key.items() <= row.items() for row in rows):
             continue
-        row = key | row_of(model, checkpoints.load(model, wear.slug), about)
-        rows = [other for other in rows if other["model"] != model] + [row]
+        row, words = row_of(model, checkpoints.load(model, wear.slug), about)
+        rows = [other for other in rows if other["model"] != model] + [key | row]
         files.write_sealed(path, {"data": wear.slug, "recipe": setting, "rows": rows})
+        print(f"{model}: {words}", flush=True)
 
 
 def _seconds_to_train(name, wear, setting):
