@@ -1,4 +1,4 @@
-"""Keras' SiLU, Adam and two convolutions in fewer passes over memory: the same numbers for less work.
+"""Keras' SiLU, Adam and convolutions in fewer passes over memory: the same numbers for less work.
 
 On a CPU a small net spends as much time on reading and writing numbers as on multiplying them. Nothing here needs to be
 read to understand a model. On other backends than TensorFlow everything is Keras' own. A convolutional decoder that
@@ -66,33 +66,79 @@ if _ON_TENSORFLOW:
     def _sum(x, bias):
         return _from_float32(_to_float32(x) + _to_float32(bias), x.dtype)
 
-    @tf.custom_gradient
-    def _add_bias(x, bias):
-        def gradient(upstream):
-            rows = tf.reshape(upstream, [-1, upstream.shape[-1]])
-            return upstream, tf.matmul(tf.ones([1, tf.shape(rows)[0]], rows.dtype), rows)[0]
+    def _side_by_side(x, gap):
+        """(4 n, h, w, c) to (n, h, 4 (w + gap), c): four images in a row, zeros between them."""
+        missing = -tf.shape(x)[0] % 4
+        x = tf.cond(missing > 0, lambda: tf.pad(x, [[0, missing], [0, 0], [0, 0], [0, 0]]), lambda: x)
+        gaps = tf.zeros_like(x[: tf.shape(x)[0] // 4, :, :gap])
+        return tf.concat([part for image in tf.split(x, 4) for part in (image, gaps)], 2)
 
-        return _sum(x, bias), gradient
+    def _has_short_rows(width, kernel, stride):
+        """Whether a convolution over rows of so many pixels has its kernel's gradient best from images side by side."""
+        # In bfloat16 processors multiply blocks of some 32 pixels of a row; one of 7 leaves most of a block empty.
+        short = kernel.dtype == tf.bfloat16 and width < 14 * stride
+        return short and width % stride == 0 and kernel.shape[1] // 2 <= stride  # kernels stay within the zeros between
+
+    def _kernel_gradient(x, upstream, kernel, stride):
+        """Gradient of the kernel of a convolution from ``x`` to what ``upstream`` belongs to."""
+        return tf.raw_ops.Conv2DBackpropFilter(
+            input=x,
+            filter_sizes=kernel.shape,
+            out_backprop=upstream,
+            strides=[1, stride, stride, 1],
+            padding="SAME",
+        )
+
+    def _convolve(x, kernel, bias, stride):
+        @tf.custom_gradient
+        def convolve(x, kernel, bias):
+            def gradient(upstream):
+                back = tf.nn.conv2d_transpose(upstream, kernel, tf.shape(x), stride, "SAME")
+                wide = _side_by_side(upstream, 1)
+                # TensorFlow makes one operation of these two, if they have the same input.
+                kernels = _kernel_gradient(_side_by_side(x, stride), wide, kernel, stride)
+                return back, kernels, tf.raw_ops.BiasAddGrad(out_backprop=wide)
+
+            return tf.nn.bias_add(tf.nn.conv2d(x, kernel, stride, "SAME"), bias), gradient
+
+        return convolve(x, kernel, bias)
+
+    def _convolve_transposed(x, kernel, bias, stride):
+        @tf.custom_gradient
+        def convolve(x, kernel, bias):
+            def gradient(upstream):
+                back = tf.nn.conv2d(upstream, kernel, stride, "SAME")
+                rows = tf.reshape(upstream, [-1, upstream.shape[-1]])
+                biases = tf.matmul(tf.ones([1, tf.shape(rows)[0]], rows.dtype), rows)[0]
+                parts = upstream, x
+                if _has_short_rows(upstream.shape[2], kernel, stride):
+                    parts = _side_by_side(upstream, stride), _side_by_side(x, 1)
+                return back, _kernel_gradient(*parts, kernel, stride), biases
+
+            n, h, w = tf.shape(x)[0], stride * x.shape[1], stride * x.shape[2]
+            y = tf.nn.conv2d_transpose(x, kernel, [n, h, w, kernel.shape[2]], stride, "SAME")
+            return _sum(y, bias), gradient
+
+        return convolve(x, kernel, bias)
 
     _TAPS = [(i, j) for i in range(3) for j in range(3)]
 
     @_in_one_pass
-    def _gather_taps(y):
-        h, w = y.shape[1:3]
-        y = tf.pad(_to_float32(y), [[0, 0], [1, 1], [1, 1], [0, 0]])
-        return sum(y[:, i : i + h, j : j + w, 3 * i + j] for i, j in _TAPS)
-
-    @_in_one_pass
-    def _scatter_taps(x, like):
-        h, w = x.shape[1:]
-        x = tf.pad(x, [[0, 0], [1, 1], [1, 1]])
-        taps = tf.stack([x[:, 2 - i : 2 - i + h, 2 - j : 2 - j + w] for i, j in _TAPS], -1)
-        return _from_float32(taps, like.dtype)
+    def _add_taps(y):
+        h, w = y.shape[2:]
+        y = tf.pad(_to_float32(y), [[0, 0], [0, 0], [1, 1], [1, 1]])
+        return sum(y[3 * i + j, :, i : i + h, j : j + w] for i, j in _TAPS)
 
     @tf.custom_gradient
     def _sum_of_taps(y):
-        """(B, h, w, 9) to (B, h, w): channel 3 i + j moved by (1 - i, 1 - j) pixels, and all added."""
-        return _gather_taps(y), lambda upstream: _scatter_taps(upstream, y[:0])
+        """(9, B, h, w) to (B, h, w): map 3 i + j moved by (1 - i, 1 - j) pixels, and all added."""
+
+        def gradient(upstream):
+            h, w = upstream.shape[1:]
+            x = tf.pad(tf.cast(upstream, y.dtype), [[0, 0], [1, 1], [1, 1]])
+            return tf.stack([x[:, 2 - i : 2 - i + h, 2 - j : 2 - j + w] for i, j in _TAPS])
+
+        return _add_taps(y), gradient
 
 
 @keras.saving.register_keras_serializable("wardrobe")
@@ -136,15 +182,31 @@ class Adam(keras.optimizers.Adam):
 
 
 @keras.saving.register_keras_serializable("wardrobe")
-class Conv2DTranspose(keras.layers.Conv2DTranspose):
-    """Keras' layer, whose bias and the bias' gradient cost less in training."""
+class Conv2D(keras.layers.Conv2D):
+    """Keras' layer with padding "same", whose kernel's gradient costs less in training in bfloat16."""
 
     def call(self, x, training=None):
         if not (training and _ON_TENSORFLOW):
             return super().call(x)
-        y = ops.conv_transpose(x, self.kernel, self.strides, self.padding, data_format=self.data_format)
-        y = ops.reshape(y, (-1, *self.compute_output_shape(x.shape)[1:]))
-        return self.activation(_add_bias(y, tf.convert_to_tensor(self.bias)))
+        kernel, bias = _tensors(self)
+        if not _has_short_rows(x.shape[2], kernel, self.strides[0]):
+            return super().call(x)
+        return self.activation(_convolve(x, kernel, bias, self.strides[0]))
+
+
+@keras.saving.register_keras_serializable("wardrobe")
+class Conv2DTranspose(keras.layers.Conv2DTranspose):
+    """Keras' layer with padding "same", whose bias and gradients cost less in training."""
+
+    def call(self, x, training=None):
+        if not (training and _ON_TENSORFLOW):
+            return super().call(x)
+        return self.activation(_convolve_transposed(x, *_tensors(self), self.strides[0]))
+
+
+def _tensors(layer):
+    """Kernel and bias of a layer in the type in which it computes."""
+    return [tf.convert_to_tensor(weight) for weight in (layer.kernel, layer.bias)]
 
 
 @keras.saving.register_keras_serializable("wardrobe")
@@ -152,13 +214,14 @@ class ConvToOne(keras.layers.Conv2D):
     """Keras' convolution from many channels to one: 3 x 3, stride 1, padding "same".
 
     Convolutions are written for many channels; with one, most of a processor's vector unit is idle. In training the
-    nine taps are nine columns of a matrix product instead, which are then moved and added.
+    nine taps are nine rows of a matrix product instead, which are then moved and added.
     """
 
     def call(self, x, training=None):
         if not (training and _ON_TENSORFLOW):
             return super().call(x)
         h, w, channels = x.shape[1:]
-        taps = ops.reshape(ops.transpose(self.kernel, (2, 0, 1, 3)), (channels, 9))
-        y = ops.reshape(ops.matmul(ops.reshape(x, (-1, channels)), taps), (-1, h, w, 9))
-        return self.activation(_sum_of_taps(y)[..., None] + ops.cast(self.bias, "float32"))
+        kernel, bias = _tensors(self)
+        taps = tf.matmul(tf.reshape(kernel, (9, channels)), tf.reshape(x, (-1, channels)), transpose_b=True)
+        y = _sum_of_taps(tf.reshape(taps, (9, -1, h, w)))
+        return self.activation(y[..., None] + tf.cast(bias, tf.float32))

@@ -346,7 +346,7 @@ class _Layers:
         kwargs = {"dtype": self.precision, "kernel_initializer": self._start(), **kwargs}
         return layers.Dense(units, activation=activation, name=name, **kwargs)
 
-    def conv(self, filters, size, name, stride=1, activation=None, layer=layers.Conv2D, **kwargs):
+    def conv(self, filters, size, name, stride=1, activation=None, layer=fused.Conv2D, **kwargs):
         kwargs = {"dtype": self.precision, "kernel_initializer": self._start(), **kwargs}
         return layer(filters, size, stride, padding="same", activation=_of_maps(activation), name=name, **kwargs)
 
@@ -511,7 +511,7 @@ def _conv_stack(make, x, filters, hidden, activation):
     """28 x 28 to 14 x 14 to 7 x 7, a third convolution at that size, then dense layers."""
     for i, (count, stride) in enumerate(zip(filters, (2, 2, 1), strict=True), start=1):
         x = make.conv(count, 3, f"conv_{i}", stride, activation)(x)
-    return _dense_stack(make, layers.Flatten(name="features")(x), hidden, activation)
+    return _dense_stack(make, layers.Flatten(name="features", dtype=make.precision)(x), hidden, activation)
 
 
 def _residual(make, x, filters, activation, name):
@@ -543,7 +543,7 @@ def conv_decoder(latent_dim, filters=(32, 64, 128), blocks=1, activation="silu",
     make = _Layers(seed, precision)
     z = keras.Input((latent_dim,), name="z")
     x = make.dense(7 * 7 * filters[2], name="features")(z)
-    x = layers.Reshape((7, 7, filters[2]), name="maps")(x)
+    x = layers.Reshape((7, 7, filters[2]), name="maps", dtype=precision)(x)
     for count, wider, size in ((filters[2], filters[1], 14), (filters[1], filters[0], 28)):
         for i in range(1, blocks + 1):
             x = _residual(make, x, count, activation, f"residual_{size // 2}_{i}")

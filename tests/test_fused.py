@@ -67,6 +67,7 @@ def test_nan_and_infinity_come_through(compiler):
 
 
 LAYERS = {
+    "plain": (lambda new: (fused.Conv2D if new else layers.Conv2D)(3, 3, 2, padding="same"), (5, 14, 14, 4)),
     "to one channel": (lambda new: (fused.ConvToOne if new else layers.Conv2D)(1, 3, padding="same"), (5, 7, 6, 4)),
     "transposed": (
         lambda new: (fused.Conv2DTranspose if new else layers.Conv2DTranspose)(3, 4, 2, padding="same"),
@@ -95,6 +96,55 @@ def test_convolutions_and_their_gradients_are_those_of_keras(compiler, name):
         np.testing.assert_allclose(found, y, rtol=1e-4, atol=1e-4)
         for a, b in zip(found_gradients, gradients, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3)
+
+
+SHORT_ROWS = {
+    "stride 1": ((fused.Conv2D, layers.Conv2D), (4, 3, 1), (7, 7, 3)),
+    "stride 2": ((fused.Conv2D, layers.Conv2D), (4, 3, 2), (14, 14, 3)),
+    "one pixel": ((fused.Conv2D, layers.Conv2D), (4, 1, 1), (7, 7, 3)),
+    "odd, stride 2": ((fused.Conv2D, layers.Conv2D), (4, 3, 2), (7, 13, 3)),
+    "wide kernel": ((fused.Conv2D, layers.Conv2D), (2, 5, 1), (7, 7, 2)),
+    "transposed": ((fused.Conv2DTranspose, layers.Conv2DTranspose), (3, 4, 2), (7, 7, 4)),
+}
+
+
+@pytest.mark.parametrize("images", [1, 4, 5])
+@pytest.mark.parametrize("name", SHORT_ROWS)
+def test_gradients_of_images_side_by_side_are_exact(name, images):
+    """Of whole numbers: sums below 256 have no rounding in bfloat16, so one foreign pixel would be seen."""
+    kinds, arguments, shape = SHORT_ROWS[name]
+    seen = []
+
+    def whole(shape, seed):
+        return np.random.default_rng(seed).integers(-1, 2, shape).astype("float32")
+
+    for kind, precision in zip(kinds, ("mixed_bfloat16", "float32"), strict=True):
+        layer, x = kind(*arguments, padding="same", dtype=precision), tf.constant(whole((images, *shape), 1))
+        layer.build(x.shape)
+        layer.set_weights([whole(w.shape, 2) for w in layer.weights])
+
+        @tf.function
+        def gradients(layer=layer, x=x):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = layer(x, training=True)
+                total = tf.reduce_sum(tf.cast(y, "float32") * whole(y.shape, 3))
+            return y, tape.gradient(total, [x, *(w.value for w in layer.weights)])
+
+        y, found = gradients()
+        seen.append([np.array(tf.cast(part, "float32")) for part in (y, *found)])
+    for a, b in zip(*seen, strict=True):
+        assert np.abs(b).max() < 256
+        np.testing.assert_array_equal(a, b)
+
+
+def test_images_are_put_side_by_side_where_rows_are_short_and_kernels_stay_within_the_zeros_between():
+    kernel = tf.zeros((3, 3, 2, 2), tf.bfloat16)
+    assert fused._has_short_rows(7, kernel, 1) and fused._has_short_rows(14, kernel, 2)
+    assert not fused._has_short_rows(14, kernel, 1) and not fused._has_short_rows(28, kernel, 2)
+    assert not fused._has_short_rows(13, kernel, 2)
+    assert not fused._has_short_rows(7, tf.zeros((5, 5, 2, 2), tf.bfloat16), 1)
+    assert not fused._has_short_rows(7, tf.cast(kernel, "float32"), 1)
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])

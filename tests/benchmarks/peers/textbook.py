@@ -16,6 +16,7 @@ import tensorflow as tf
 # Where the course has a function of its own, Keras' takes its place here.
 KERAS_OWN = {
     "wardrobe>silu": keras.activations.silu,
+    "wardrobe>Conv2D": keras.layers.Conv2D,
     "wardrobe>Conv2DTranspose": keras.layers.Conv2DTranspose,
     "wardrobe>ConvToOne": keras.layers.Conv2D,
 }
