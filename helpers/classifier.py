@@ -106,14 +106,16 @@ def train(wear, epochs=None, seed=1, verbose=True):
         steps_per_execution=training.steps_a_call(steps, most=16),
         jit_compile=False,
     )
-    run = classifier.fit(
-        batches,
-        epochs=recipe.epochs,
-        steps_per_epoch=steps,
-        validation_data=(wear.validation.images, wear.validation.labels),
-        validation_batch_size=500,
-        verbose=2 if verbose else 0,
-    )
+    with training.Interrupts() as interrupts:
+        run = classifier.fit(
+            batches,
+            epochs=recipe.epochs,
+            steps_per_epoch=steps,
+            validation_data=(wear.validation.images, wear.validation.labels),
+            validation_batch_size=500,
+            callbacks=[interrupts],
+            verbose=2 if verbose else 0,
+        )
     checkpoints.round_weights(classifier, BITS)
     return classifier, {name: [float(value) for value in values] for name, values in run.history.items()}
 

@@ -10,7 +10,9 @@ import hashlib
 import itertools
 import json
 import math
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -164,23 +166,25 @@ def fit(model, wear, *, state=None, callbacks=(), verbose=True, **recipe):
     stop = _early_stopping(model, recipe)
     beta = float(ops.convert_to_numpy(model.beta)) if model.is_variational else None
     try:
-        model.fit(
-            batches.for_fit(),
-            epochs=recipe.epochs,
-            initial_epoch=first,
-            steps_per_epoch=steps,
-            validation_data=(wear.validation.images,),
-            validation_batch_size=500,
-            callbacks=[
-                *([_KLWarmUp(recipe, beta)] if model.is_variational else []),
-                _NoNaN(),
-                *callbacks,
-                *([stop] if stop else []),
-                memory.callback(stop),
-                *([_Progress(recipe.epochs, steps)] if verbose else []),
-            ],
-            verbose=0,
-        )
+        with Interrupts() as interrupts:
+            model.fit(
+                batches.for_fit(),
+                epochs=recipe.epochs,
+                initial_epoch=first,
+                steps_per_epoch=steps,
+                validation_data=(wear.validation.images,),
+                validation_batch_size=500,
+                callbacks=[
+                    *([_KLWarmUp(recipe, beta)] if model.is_variational else []),
+                    _NoNaN(),
+                    *callbacks,
+                    *([stop] if stop else []),
+                    memory.callback(stop),
+                    *([_Progress(recipe.epochs, steps)] if verbose else []),
+                    interrupts,
+                ],
+                verbose=0,
+            )
     finally:
         if model.is_variational:
             model.beta.assign(beta)  # also where the reader interrupts a warm-up
@@ -204,7 +208,7 @@ def check_splits(wear):
 
 
 def steps_a_call(steps, most):
-    """Steps for TensorFlow to do in one call, which saves Python's share; a call cannot be interrupted.
+    """Steps for TensorFlow to do in one call, which saves Python's share; interrupts wait for its end.
 
     Args:
         steps: of an epoch, which calls must divide exactly.
@@ -225,6 +229,47 @@ def _optimizer(recipe, steps):
     if recipe.optimizer == "adam":
         return fused.Adam(recipe.rate(steps))
     return keras.optimizers.get({"class_name": recipe.optimizer, "config": {"learning_rate": recipe.rate(steps)}})
+
+
+class Interrupts(keras.callbacks.Callback):
+    """Lets an interrupt (Ctrl-C, Jupyter's stop) wait until TensorFlow has come back from a call.
+
+    One that arrives while TensorFlow hands over its results can destroy the process's memory: the kernel dies, and all
+    that was in it is lost. A second one is not kept waiting. Both a callback for ``fit`` and a context manager around
+    it. Outside Python's main thread, to which interrupts go, it does nothing.
+    """
+
+    def __enter__(self):
+        self.waits, self.usual = False, None
+        usual = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is threading.main_thread() and callable(usual):
+            signal.signal(signal.SIGINT, self.wait)
+            self.usual = usual
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        if self.usual is not None:
+            signal.signal(signal.SIGINT, self.usual)
+        if kind is None:
+            self.deliver()
+
+    def wait(self, number, frame):
+        if self.waits:
+            self.waits = False
+            self.usual(number, frame)
+        else:
+            self.waits = True
+
+    def deliver(self):
+        if self.waits:
+            self.waits = False
+            raise KeyboardInterrupt
+
+    def on_train_batch_end(self, step, logs=None):
+        self.deliver()
+
+    def on_test_batch_end(self, step, logs=None):
+        self.deliver()
 
 
 class Snapshots(keras.callbacks.Callback):

@@ -5,14 +5,16 @@ import hashlib
 import io
 import itertools
 import re
+import signal
 import sys
+import threading
 
 import keras
 import numpy as np
 import pytest
 
 from conftest import fresh_python, small_autoencoder, small_vae
-from helpers import course, data, files, metrics, models, training
+from helpers import classifier, course, data, files, metrics, models, training
 
 QUICK = {"batch_size": 64, "learning_rate": 5e-3, "verbose": False}
 STILL = {"batch_size": 64, "learning_rate": 1e-12, "schedule": "constant", "verbose": False}
@@ -458,3 +460,71 @@ def test_snapshots_decode_the_same_codes_before_and_in_training(tiny):
     np.testing.assert_array_equal(snapshots.rows["untrained"], untrained)
     np.testing.assert_array_equal(snapshots.rows["epoch 3"], vae.decode(z))
     assert not np.array_equal(snapshots.rows["epoch 1"], snapshots.rows["epoch 3"])
+
+
+# --------------------------------------------------------------------------------------------------
+# Interrupts wait for the end of a call
+
+
+class Press(keras.callbacks.Callback):
+    """Press Ctrl-C at a moment of the first epoch, some times in a row, and note what is reached."""
+
+    def __init__(self, moment, times=1):
+        super().__init__()
+        self.reached, self.epochs = 0, 0
+        setattr(self, moment, lambda *_, **__: self.press(times))
+
+    def press(self, times):
+        for _ in range(times):
+            signal.raise_signal(signal.SIGINT)
+            self.reached += 1
+
+    def kernel(self):
+        return keras.ops.convert_to_numpy(self.model.trainable_weights[0]).copy()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.first = self.kernel() if epoch == 0 else self.first
+        self.epochs += 1
+
+
+@pytest.mark.parametrize("moment", ["on_train_batch_begin", "on_test_batch_begin", "on_epoch_end", "on_train_end"])
+@pytest.mark.parametrize("where", ["model", "classifier"])
+def test_interrupt_waits_for_the_end_of_a_call_and_is_not_lost(tiny, monkeypatch, moment, where):
+    usual, press = signal.getsignal(signal.SIGINT), Press(moment)
+    with pytest.raises(KeyboardInterrupt):
+        if where == "model":
+            training.fit(small_vae(), tiny, epochs=1 if moment == "on_train_end" else 3, callbacks=[press], **QUICK)
+        else:
+            fit = keras.Model.fit
+
+            def with_press(self, *arguments, callbacks, **settings):
+                return fit(self, *arguments, callbacks=[press, *callbacks], **settings)
+
+            monkeypatch.setattr(keras.Model, "fit", with_press)
+            classifier.train(tiny, epochs=1 if moment == "on_train_end" else 3, verbose=False)
+    assert press.reached == 1, "it came at once, in the middle of a call"
+    assert press.epochs == (2 if moment == "on_epoch_end" else 1)
+    assert np.any(press.kernel() != press.first)
+    assert signal.getsignal(signal.SIGINT) is usual
+
+
+def test_second_interrupt_does_not_wait(tiny):
+    press = Press("on_train_batch_begin", times=2)
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(small_vae(), tiny, epochs=1, callbacks=[press], **QUICK)
+    assert press.reached == 1
+    np.testing.assert_array_equal(press.kernel(), press.first)
+
+
+def test_interrupts_are_left_alone_where_they_are_ignored_or_go_elsewhere(tiny):
+    usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        history = training.fit(small_vae(), tiny, epochs=1, callbacks=[Press("on_train_batch_begin")], **QUICK)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    seen = []
+    thread = threading.Thread(target=lambda: seen.append(training.fit(small_vae(), tiny, epochs=1, **QUICK)))
+    thread.start()
+    thread.join()
+    assert seen == [history]
