@@ -1,8 +1,8 @@
 """Keras' SiLU, Adam and convolutions in fewer passes over memory: the same numbers for less work.
 
 On a CPU a small net spends as much time on reading and writing numbers as on multiplying them. Nothing here needs to be
-read to understand a model. On other backends than TensorFlow everything is Keras' own. A convolutional decoder that
-Keras has saved in a file of its own can be opened after ``from helpers import fused``.
+read to understand a model. On other backends than TensorFlow everything is Keras' own. A convolutional encoder or
+decoder that Keras has saved in a file of its own can be opened after ``from helpers import fused``.
 """
 
 import functools
@@ -67,7 +67,7 @@ if _ON_TENSORFLOW:
         return _from_float32(_to_float32(x) + _to_float32(bias), x.dtype)
 
     def _side_by_side(x, gap):
-        """(4 n, h, w, c) to (n, h, 4 (w + gap), c): four images in a row, zeros between them."""
+        """(4 n, h, w, c) to (n, h, 4 (w + gap), c): four images in a row, zeros between them and for missing images."""
         missing = -tf.shape(x)[0] % 4
         x = tf.cond(missing > 0, lambda: tf.pad(x, [[0, missing], [0, 0], [0, 0], [0, 0]]), lambda: x)
         gaps = tf.zeros_like(x[: tf.shape(x)[0] // 4, :, :gap])

@@ -255,15 +255,14 @@ class Interrupts(keras.callbacks.Callback):
 
     def wait(self, number, frame):
         if self.waits:
-            self.waits = False
-            self.usual(number, frame)
+            self.deliver()
         else:
             self.waits = True
 
     def deliver(self):
         if self.waits:
             self.waits = False
-            raise KeyboardInterrupt
+            self.usual(signal.SIGINT, None)
 
     def on_train_batch_end(self, step, logs=None):
         self.deliver()

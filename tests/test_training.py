@@ -516,6 +516,16 @@ def test_second_interrupt_does_not_wait(tiny):
     np.testing.assert_array_equal(press.kernel(), press.first)
 
 
+def test_interrupt_goes_to_the_handler_that_was_there(tiny):
+    seen = []
+    usual = signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
+    try:
+        history = training.fit(small_vae(), tiny, epochs=1, callbacks=[Press("on_train_batch_begin", 2)], **QUICK)
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    assert len(history["loss"]) == 1 and seen and set(seen) == {signal.SIGINT}
+
+
 def test_interrupts_are_left_alone_where_they_are_ignored_or_go_elsewhere(tiny):
     usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
