@@ -43,19 +43,19 @@ bench: setup ## measure speed, side by side with the usual ways (an idle compute
 	$(VENV) tests/benchmarks $(BENCH_FLAGS)
 
 checkpoints: setup ## train the shipped models that are missing (long; goes on after a stop)
-	$(VENV) -m helpers.release checkpoints
+	$(VENV) -m helpers.making.release checkpoints
 
 results: setup ## run the stored experiments that are missing (long; goes on after a stop)
-	$(VENV) -m helpers.release results
+	$(VENV) -m helpers.making.release results
 
 sweeps: setup ## run notebook 05's sweeps that are missing (about an hour; goes on after a stop)
-	$(VENV) -m helpers.release sweeps
+	$(VENV) -m helpers.making.release sweeps
 
 pictures: setup ## draw the pictures of README and notebooks again
-	$(VENV) -m helpers.release pictures
+	$(VENV) -m helpers.making.release pictures
 
 readme: setup ## write the table of results in README.md again
-	$(VENV) -m helpers.release readme
+	$(VENV) -m helpers.making.release readme
 
 # Any Python from 3.8 on can run the set-up script, which then looks for a supported one or takes PYTHON=...
 setup: ## make or update .venv; done already: a moment

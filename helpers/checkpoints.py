@@ -9,20 +9,14 @@ are rounded *before* the model is measured, so the numbers in the manifest are t
 """
 
 import dataclasses
-import hashlib
-import math
-import platform
 
-import keras
-import numpy as np
 import pandas as pd
 
-from helpers import course, files, models, training, wardrobe
+from helpers import course, models, training, wardrobe
+from helpers.machinery import files, weights
 
-SHIPPED = course.DATA / "checkpoints"
 RUNS = course.DATA / "runs"  # what a reader trains; not in git
 RESULTS = course.DATA / "results"
-DEFAULT = "fashion-mnist"
 _REMEDY = "Get the file again (git checkout), or set COURSE_TRAIN=1 to train the model."
 
 
@@ -48,17 +42,10 @@ class Plan:
         """The model, untrained."""
         return getattr(models, self.model)(**self.arguments)
 
-    def configuration(self, data=DEFAULT):
+    def configuration(self, data=course.FASHION_MNIST):
         """All of it as a dict that JSON can hold, as used on a data set, defaults of the recipe spelled out."""
-        recipe = dataclasses.asdict(training.Recipe(**recipe_on(data, self.recipe)))
+        recipe = dataclasses.asdict(training.Recipe(**training.recipe_on(data, self.recipe)))
         return {"model": self.model, "arguments": self.arguments, "recipe": recipe}
-
-
-def recipe_on(data, recipe):
-    """A recipe as used on a data set: the drawn wardrobe, a stand-in, gets a third of the epochs."""
-    if data != wardrobe.SLUG:
-        return recipe
-    return {key: -(-value // 3) if key in ("epochs", "kl_warmup_epochs") else value for key, value in recipe.items()}
 
 
 def bits_on(data, name):
@@ -212,8 +199,8 @@ def plan(name):
     return PLANS[name]
 
 
-def save(model, name, history, metrics=None, folder=SHIPPED / DEFAULT):
-    """Write weights and manifest; call `round_weights` first if the metrics are to agree.
+def save(model, name, history, metrics=None, folder=weights.SHIPPED / course.FASHION_MNIST):
+    """Write weights, rounded, and manifest; the model stays as it is. `train` gives one that is rounded already.
 
     Args:
         model: the trained model of that name.
@@ -231,79 +218,16 @@ def save(model, name, history, metrics=None, folder=SHIPPED / DEFAULT):
         "metrics": metrics or {},
         "history": history,
     }
-    store(model, folder / f"{name}.npz", about, bits_on(folder.name, name))
-
-
-def store(model, path, about, bits):
-    """Write the two files of a model: its weights, rounded, and its manifest.
-
-    Args:
-        model: anything with ``weight_arrays`` and ``weight_variables``.
-        path: of the weights; the manifest lies beside them.
-        about: the manifest as a dict; versions and the SHA-256 of the weights are added.
-        bits: 16 or 8, as for `round_weights`.
-    """
-    round_weights(model, bits)
-    weights = files.packed_arrays(_packed(model.weight_arrays(), bits))
-    versions = {
-        "python": platform.python_version(),
-        "keras": keras.__version__,
-        "backend": keras.backend.backend(),
-    }
-    about = {**about, "versions": versions, "sha256": hashlib.sha256(weights).hexdigest()}
-    # The manifest comes last: where it lies, the weights are there too.
-    files.write_together({path: weights, path.with_suffix(".json"): files.json_bytes(files.sealed(about))})
-
-
-def round_weights(model, bits=16):
-    """Round a model's matrices in place, as `save` stores them.
-
-    Args:
-        model: a model of the course.
-        bits: 16: half precision; 8: whole numbers from -127 to 127 times one scale per column (last axis).
-    """
-    assign(model, _unpacked(_packed(model.weight_arrays(), bits)), "the model itself")
-
-
-SCALE = "/scale"
-
-
-def _packed(arrays, bits):
-    """Arrays as they are stored. Vectors and scalars stay float32: they are too small to be worth a rounding."""
-    packed = {}
-    for key, array in arrays.items():
-        if array.ndim < 2:
-            packed[key] = array.astype("float32")
-        elif bits == 16:
-            packed[key] = array.astype("float16")
-        else:
-            # A scale of few binary digits: times 127 it is exact, so that to pack twice changes nothing.
-            digits, exponent = np.frexp(np.abs(array).max(axis=tuple(range(array.ndim - 1))) / 127)
-            scale = np.where(digits > 0, np.ldexp(np.ceil(digits * 4096) / 4096, exponent), 1).astype("float32")
-            packed |= {key: np.rint(array / scale).astype("int8"), key + SCALE: scale}
-    return packed
-
-
-def _unpacked(packed):
-    """float32 arrays from stored ones; what is neither packed so nor a float is left for `assign` to refuse."""
-    arrays = {}
-    for key, array in packed.items():
-        scale = packed.get(key + SCALE, np.zeros(0))
-        with np.errstate(over="ignore", invalid="ignore"):  # `assign` refuses what becomes infinite
-            if (array.dtype, scale.dtype, scale.shape) == (np.int8, np.float32, array.shape[-1:]):
-                array = array * scale
-            if not key.endswith(SCALE):
-                arrays[key] = array.astype("float32") if array.dtype.kind == "f" else array
-    return arrays
+    weights.store(model, folder / f"{name}.npz", about, bits_on(folder.name, name))
 
 
 def _folder(name, data):
     """Folder that holds the model, or None. With COURSE_TRAIN=1 the shipped one does not count."""
-    places = [RUNS / data] if course.train_from_scratch() else [SHIPPED / data, RUNS / data]
+    places = [RUNS / data] if course.train_from_scratch() else [weights.SHIPPED / data, RUNS / data]
     return next((place for place in places if (place / f"{name}.json").exists()), None)
 
 
-def manifest(name, data=DEFAULT):
+def manifest(name, data=course.FASHION_MNIST):
     """The manifest of a model as a dict.
 
     Args:
@@ -318,14 +242,11 @@ def manifest(name, data=DEFAULT):
     configuration = plan(name).configuration(data)
     folder = _folder(name, data)
     if folder is None:
-        raise FileNotFoundError(f"{name} has no stored weights for {data}; load_or_train({name!r}, wear) trains it.")
-    content = files.read_json(folder / f"{name}.json", _REMEDY)
-    if not isinstance(content, dict) or content.get("configuration") != configuration:
-        raise files.DamagedFile(f"{name}.json describes another model than helpers/checkpoints.py. {_REMEDY}")
-    return content
+        raise FileNotFoundError(f"{name} has no stored weights for {data}; load_or_train({name!r}, dataset) trains it.")
+    return weights.read_manifest(folder / f"{name}.json", configuration, _REMEDY)
 
 
-def load(name, data=DEFAULT):
+def load(name, data=course.FASHION_MNIST):
     """Build a model and open its stored weights.
 
     Args:
@@ -342,61 +263,16 @@ def load(name, data=DEFAULT):
     """
     about = manifest(name, data)
     model = plan(name).build()
-    restore(model, _folder(name, data) / f"{name}.npz", about)
+    weights.restore(model, _folder(name, data) / f"{name}.npz", about, _REMEDY)
     return model
 
 
-def restore(model, path, about, remedy=_REMEDY):
-    """Put the stored weights that a manifest describes into a model, all or none.
-
-    Args:
-        model: as built by its plan.
-        path: of the weights.
-        about: the manifest as a dict.
-        remedy: sentence for the error: what the reader should do.
-
-    Raises:
-        files.DamagedFile: the weights are missing or damaged, or are not those of the manifest.
-    """
-    if not path.exists():
-        raise files.DamagedFile(f"{path.name} is missing beside its manifest. {remedy}")
-    # float32 is the widest form in which numbers are stored; the rest is for names and packing.
-    most = (1 << 20) + 4 * sum(math.prod(variable.shape) for variable in model.weight_variables().values())
-    content = files.read_bytes(path, remedy, most)
-    if hashlib.sha256(content).hexdigest() != about.get("sha256"):
-        raise files.DamagedFile(f"{path.name} is not the file its manifest describes (SHA-256 differs). {remedy}")
-    assign(model, _unpacked(files.arrays_in(content, path.name, remedy, most)), path.name, remedy)
-
-
-def assign(model, arrays, source, remedy=_REMEDY):
-    """Put stored arrays into a model, all or none.
-
-    Args:
-        model: as built by its plan.
-        arrays: dict as `weight_arrays` gives it.
-        source: name of the file, for the error.
-        remedy: sentence for the error: what the reader should do.
-
-    Raises:
-        files.DamagedFile: names, shapes or values do not fit.
-    """
-    variables = model.weight_variables()
-    if set(arrays) != set(variables):
-        raise files.DamagedFile(f"{source} holds other layers than the model. {remedy}")
-    for key, variable in variables.items():
-        array = arrays[key]
-        if array.shape != tuple(variable.shape) or array.dtype.kind != "f" or not np.isfinite(array).all():
-            raise files.DamagedFile(f"{source}: {key} does not fit the model (shape {array.shape}). {remedy}")
-    for key, variable in variables.items():
-        variable.assign(arrays[key])
-
-
-def train(name, wear, verbose=True):
+def train(name, dataset, verbose=True):
     """Train a model by its plan; an interrupted training goes on where it was.
 
     Args:
         name: one of `names`.
-        wear: `data.Dataset`.
+        dataset: `data.Dataset`.
         verbose: show progress.
 
     Returns:
@@ -404,9 +280,13 @@ def train(name, wear, verbose=True):
     """
     model = plan(name).build()
     history = training.fit(
-        model, wear, state=state_file(name, wear.slug), verbose=verbose, **recipe_on(wear.slug, plan(name).recipe)
+        model,
+        dataset,
+        state=state_file(name, dataset.slug),
+        verbose=verbose,
+        **training.recipe_on(dataset.slug, plan(name).recipe),
     )
-    round_weights(model, bits_on(wear.slug, name))
+    weights.round_weights(model, bits_on(dataset.slug, name))
     return model, history
 
 
@@ -415,29 +295,29 @@ def state_file(name, data):
     return RUNS / data / f"{name}.state.npz"
 
 
-def load_or_train(name, wear):
-    """Open the stored weights of a model, or train it on ``wear`` where there are none.
+def load_or_train(name, dataset):
+    """Open the stored weights of a model, or train it on ``dataset`` where there are none.
 
     ``COURSE_TRAIN=1`` passes over the shipped weights. What is trained is kept in ``data/runs``.
 
     Args:
         name: one of `names`.
-        wear: `data.Dataset`.
+        dataset: `data.Dataset`.
 
     Returns:
         `models.Autoencoder` or `models.VAE`.
     """
     plan(name)
-    if _folder(name, wear.slug) is None:
-        epochs = recipe_on(wear.slug, plan(name).recipe)["epochs"]
-        print(f"{name}: no stored weights for {wear.name}, training ({epochs} epochs)")
-        model, history = train(name, wear)
-        save(model, name, history, folder=RUNS / wear.slug)
-        state_file(name, wear.slug).unlink()
-    return load(name, wear.slug)
+    if _folder(name, dataset.slug) is None:
+        epochs = training.recipe_on(dataset.slug, plan(name).recipe)["epochs"]
+        print(f"{name}: no stored weights for {dataset.name}, training ({epochs} epochs)")
+        model, history = train(name, dataset)
+        save(model, name, history, folder=RUNS / dataset.slug)
+        state_file(name, dataset.slug).unlink()
+    return load(name, dataset.slug)
 
 
-def result(name, slug=DEFAULT, folder=RESULTS):
+def result(name, slug=course.FASHION_MNIST, folder=RESULTS):
     """A stored result of many trainings, and how it was made.
 
     Args:
@@ -453,7 +333,7 @@ def result(name, slug=DEFAULT, folder=RESULTS):
         files.DamagedFile: the file is damaged or holds something else.
     """
     path = folder / slug / f"{name}.json"
-    remedy = f"Get the file again (git checkout), or run `python -m helpers.release results {name}`."
+    remedy = f"Get the file again (git checkout), or run `python -m helpers.making.release results {name}`."
     if not path.exists():
         raise FileNotFoundError(f"no result is stored as {name} for {slug}. {remedy}")
     content = files.read_json(path, remedy)

@@ -1,18 +1,20 @@
-"""Our own classifier; its features are the eye that judges pictures.
+"""Our own classifier; in its features generated pictures are compared with real ones.
 
 A small convolutional net that tells the ten garments apart. What it computes just before its last layer,
 64 numbers an image, is the space in which `metrics` compares generated pictures with real ones. It is
-shipped for each data set and never trained again for a comparison: two numbers measured with two eyes
+shipped for each data set and never trained again for a comparison: numbers measured with two classifiers
 cannot be compared. ``COURSE_TRAIN=1`` therefore does not replace it.
 """
 
 import dataclasses
 
-import keras
 import numpy as np
-from keras import layers
 
-from helpers import checkpoints, files, models, training
+from helpers import course, models, training
+from helpers.dataset import IMAGE_SHAPE, check_images
+from helpers.machinery import weights
+from helpers.machinery.backend import keras, layers, ops
+from helpers.machinery.interrupts import Interrupts
 
 NAME = "classifier"
 FEATURES = 64
@@ -31,7 +33,39 @@ class Classifier(keras.Model):
 
     def weight_arrays(self):
         """All weights as a dict of name to numpy array: what a checkpoint stores."""
-        return {key: keras.ops.convert_to_numpy(variable) for key, variable in self.weight_variables().items()}
+        return {key: ops.convert_to_numpy(variable) for key, variable in self.weight_variables().items()}
+
+    def classify(self, images):
+        """Name the class of each image.
+
+        Args:
+            images: Array (n, 28, 28, 1) in [0, 1].
+
+        Returns:
+            int64 (n,), class indices 0 to 9.
+
+        Raises:
+            ValueError: Images out of shape or range.
+        """
+        return self._outputs_of("logits", images).argmax(axis=1)
+
+    def features(self, images):
+        """Compute the values before the last layer, in which pictures are compared.
+
+        Args:
+            images: Array (n, 28, 28, 1) in [0, 1], real or generated.
+
+        Returns:
+            float32 (n, 64).
+
+        Raises:
+            ValueError: Images out of shape or range.
+        """
+        return self._outputs_of("features", images)
+
+    def _outputs_of(self, layer, images):
+        part = keras.Model(self.input, self.get_layer(layer).output)
+        return models.run_in_batches(lambda x: part(x, training=False), check_images(images))
 
 
 def build(seed=1):
@@ -49,7 +83,7 @@ def build(seed=1):
     def start():
         return keras.initializers.GlorotUniform(seed=next(seeds))
 
-    x = h = keras.Input(models.IMAGE_SHAPE, name="x")
+    x = h = keras.Input(IMAGE_SHAPE, name="x")
     for i, filters in enumerate(CONFIGURATION["filters"], start=1):
         convolution = layers.Conv2D(
             filters, 3, 2, "same", activation=activation, kernel_initializer=start(), name=f"conv_{i}"
@@ -76,11 +110,11 @@ class _Batches(keras.utils.PyDataset):
         return self.split.images[rows], self.split.labels[rows]
 
 
-def train(wear, epochs=None, seed=1, verbose=True):
-    """Train a classifier on ``wear.train`` by its recipe, with a cosine decay.
+def train(dataset, epochs=None, seed=1, verbose=True):
+    """Train a classifier on ``dataset.train`` by its recipe, with a cosine decay.
 
     Args:
-        wear: `data.Dataset`.
+        dataset: `data.Dataset`.
         epochs: in place of the recipe's.
         seed: of the first weights and of the order of the images; the same seed gives the same weights
             on the same machine.
@@ -92,82 +126,44 @@ def train(wear, epochs=None, seed=1, verbose=True):
     Raises:
         ValueError: images or labels that are none of ten garments'.
     """
-    training.check_splits(wear)
-    for part, labels in (("train", wear.train.labels), ("validation", wear.validation.labels)):
+    training.check_splits(dataset)
+    for part, labels in (("train", dataset.train.labels), ("validation", dataset.validation.labels)):
         if labels.min() < 0 or labels.max() > 9:
             raise ValueError(f"{part}: labels run from {labels.min()} to {labels.max()}; expected 0 to 9.")
-    recipe = training.Recipe(**recipe_on(wear.slug) | {"seed": seed} | ({"epochs": epochs} if epochs else {}))
-    classifier, batches = build(seed), _Batches(wear.train, recipe.batch_size, recipe.seed)
+    recipe = training.Recipe(
+        **training.recipe_on(dataset.slug, RECIPE) | {"seed": seed} | ({"epochs": epochs} if epochs else {})
+    )
+    classifier, batches = build(seed), _Batches(dataset.train, recipe.batch_size, recipe.seed)
     steps = batches.order.steps_per_epoch
     classifier.compile(
         optimizer=keras.optimizers.Adam(recipe.rate(steps)),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
-        steps_per_execution=training.steps_a_call(steps, most=16),
+        steps_per_execution=training.steps_per_call(steps, limit=16),
         jit_compile=False,
     )
-    with training.Interrupts() as interrupts:
+    with Interrupts() as interrupts:
         run = classifier.fit(
             batches,
             epochs=recipe.epochs,
             steps_per_epoch=steps,
-            validation_data=(wear.validation.images, wear.validation.labels),
+            validation_data=(dataset.validation.images, dataset.validation.labels),
             validation_batch_size=500,
             callbacks=[interrupts],
             verbose=2 if verbose else 0,
         )
-    checkpoints.round_weights(classifier, BITS)
+    weights.round_weights(classifier, BITS)
     return classifier, {name: [float(value) for value in values] for name, values in run.history.items()}
-
-
-def recipe_on(slug):
-    """The recipe as used on a data set, a dict: a third of the epochs on the drawn wardrobe, a stand-in."""
-    return checkpoints.recipe_on(slug, RECIPE)
 
 
 def configuration(slug):
     """All that decides what is shipped for a data set, as a dict that JSON can hold."""
-    return {**CONFIGURATION, "recipe": dataclasses.asdict(training.Recipe(**recipe_on(slug)))}
+    return {**CONFIGURATION, "recipe": dataclasses.asdict(training.Recipe(**training.recipe_on(slug, RECIPE)))}
 
 
-def logits(classifier, images):
-    """Logits of the ten classes, float32 (n, 10), from images (n, 28, 28, 1) in [0, 1]."""
-    return models.run_in_batches(lambda x: classifier(x, training=False), models.check_images(images))
-
-
-def predict(classifier, images):
-    """The class that the classifier sees in each image.
-
-    Args:
-        classifier: `Classifier`.
-        images: (n, 28, 28, 1) in [0, 1].
-
-    Returns:
-        int64 (n,), class indices 0 to 9.
-    """
-    return logits(classifier, images).argmax(axis=1)
-
-
-def features(classifier, images):
-    """What the classifier sees in images: its values before the last layer.
-
-    Args:
-        classifier: `Classifier`.
-        images: (n, 28, 28, 1) in [0, 1], real or generated.
-
-    Returns:
-        float32 (n, 64).
-
-    Raises:
-        ValueError: images out of shape or range.
-    """
-    eye = keras.Model(classifier.input, classifier.get_layer("features").output)
-    return models.run_in_batches(lambda x: eye(x, training=False), models.check_images(images))
-
-
-def measure(classifier, wear):
+def measure(classifier, dataset):
     """Accuracy on the test images: a dict with "accuracy" and its "accuracy_standard_error"."""
-    right = predict(classifier, wear.test.images) == wear.test.labels
+    right = classifier.classify(dataset.test.images) == dataset.test.labels
     accuracy = float(right.mean())
     return {
         "accuracy": accuracy,
@@ -175,31 +171,31 @@ def measure(classifier, wear):
     }
 
 
-def ship(wear, verbose=True):
+def ship(dataset, verbose=True):
     """Train, round, measure and store the classifier of a data set, as the course ships it.
 
     Args:
-        wear: `data.Dataset`, whole.
+        dataset: `data.Dataset`, whole.
         verbose: show a line an epoch.
 
     Returns:
         The stored manifest's metrics, a dict.
     """
-    classifier, history = train(wear, verbose=verbose)
+    classifier, history = train(dataset, verbose=verbose)
     about = {
         "name": NAME,
-        "about": "our own classifier; its features are the eye that judges pictures",
-        "data": wear.slug,
-        "configuration": configuration(wear.slug),
+        "about": "our own classifier; in its features generated pictures are compared with real ones",
+        "data": dataset.slug,
+        "configuration": configuration(dataset.slug),
         "parameters": classifier.count_params(),
-        "metrics": measure(classifier, wear),
+        "metrics": measure(classifier, dataset),
         "history": history,
     }
-    checkpoints.store(classifier, checkpoints.SHIPPED / wear.slug / f"{NAME}.npz", about, BITS)
+    weights.store(classifier, weights.SHIPPED / dataset.slug / f"{NAME}.npz", about, BITS)
     return about["metrics"]
 
 
-def manifest(slug=checkpoints.DEFAULT):
+def manifest(slug=course.FASHION_MNIST):
     """The manifest of the shipped classifier as a dict.
 
     Args:
@@ -209,16 +205,13 @@ def manifest(slug=checkpoints.DEFAULT):
         FileNotFoundError: none is shipped for this data.
         files.DamagedFile: the manifest is damaged, or describes another classifier.
     """
-    path = checkpoints.SHIPPED / slug / f"{NAME}.json"
+    path = weights.SHIPPED / slug / f"{NAME}.json"
     if not path.exists():
-        raise FileNotFoundError(f"no classifier is shipped for {slug}; classifier.ship(wear) trains and stores one.")
-    about = files.read_json(path, _REMEDY)
-    if not isinstance(about, dict) or about.get("configuration") != configuration(slug):
-        raise files.DamagedFile(f"{path.name} describes another classifier than helpers/classifier.py. {_REMEDY}")
-    return about
+        raise FileNotFoundError(f"no classifier is shipped for {slug}; classifier.ship(dataset) trains and stores one.")
+    return weights.read_manifest(path, configuration(slug), _REMEDY)
 
 
-def load(slug=checkpoints.DEFAULT):
+def load(slug=course.FASHION_MNIST):
     """Build the classifier and open its shipped weights.
 
     Args:
@@ -233,5 +226,5 @@ def load(slug=checkpoints.DEFAULT):
     """
     about = manifest(slug)
     classifier = build()
-    checkpoints.restore(classifier, checkpoints.SHIPPED / slug / f"{NAME}.npz", about, _REMEDY)
+    weights.restore(classifier, weights.SHIPPED / slug / f"{NAME}.npz", about, _REMEDY)
     return classifier

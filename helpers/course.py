@@ -11,6 +11,7 @@ Settings a reader can make, all through environment variables:
 """
 
 import contextlib
+import functools
 import logging
 import numbers
 import os
@@ -22,17 +23,24 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "data"
+FASHION_MNIST = "fashion-mnist"  # the slug of the data set that the course's claims are about
 
 
 @contextlib.contextmanager
 def _quiet_stderr():
     """Point file descriptor 2 elsewhere, and play back what was said there if something fails.
 
-    TensorFlow's C++ code writes to the descriptor before Python could ask it to be silent.
+    TensorFlow's C++ code writes to the descriptor before Python could ask it to be silent. Where standard error is
+    closed, nobody listens.
     """
-    with tempfile.TemporaryFile() as aside:
-        sys.stderr.flush()
+    try:
         kept = os.dup(2)
+    except OSError:
+        yield
+        return
+    with tempfile.TemporaryFile() as aside:
+        if sys.stderr is not None:
+            sys.stderr.flush()
         os.dup2(aside.fileno(), 2)
         try:
             yield
@@ -45,12 +53,23 @@ def _quiet_stderr():
             os.close(kept)
 
 
-# Two independent operations must not run side by side, else their sums arrive in any order and
-# two runs with one seed differ in the last bits. Threads inside one operation do no such harm.
+# Libraries look at these when they are imported, so they are set before anything else. Two independent operations must
+# not run side by side, else their sums arrive in any order and two runs with one seed differ in the last bits. Threads
+# inside one operation do no such harm.
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-with _quiet_stderr():
-    import keras
+
+
+@functools.cache
+def start_keras():
+    """Import Keras quietly, once, and return it. `helpers.machinery.backend` calls this for all who compute with it."""
+    with _quiet_stderr():
+        import keras
+    if keras.backend.backend() == "tensorflow":
+        _let_idle_threads_sleep()
+    # TensorFlow counts the compilations of all models as one, and from the fifth model on warns of too many.
+    logging.getLogger("tensorflow").addFilter(_not_about_retracing)
+    return keras
 
 
 def _let_idle_threads_sleep():
@@ -66,16 +85,8 @@ def _let_idle_threads_sleep():
         context.context()._config = ConfigProto(experimental={"disable_thread_spinning": True})
 
 
-if keras.backend.backend() == "tensorflow":
-    _let_idle_threads_sleep()
-
-
 def _not_about_retracing(record):
     return "retracing" not in record.getMessage()
-
-
-# TensorFlow counts the compilations of all models as one, and from the fifth model on warns of too many.
-logging.getLogger("tensorflow").addFilter(_not_about_retracing)
 
 
 def begin(seed=1, threads=None, operations=None):
@@ -93,6 +104,7 @@ def begin(seed=1, threads=None, operations=None):
         ValueError: threads or operations is not a whole number from 1.
         RuntimeError: TensorFlow has begun to compute with other numbers.
     """
+    keras = start_keras()
     _use_threads(threads=threads, operations=operations)
     keras.utils.set_random_seed(seed)
     name = keras.backend.backend()
@@ -108,7 +120,7 @@ def _use_threads(**counts):
     for name, n in counts.items():
         if n is not None and (not isinstance(n, numbers.Integral) or isinstance(n, bool) or n < 1):
             raise ValueError(f"{name} is {n!r}; expected a whole number from 1, or None.")
-    if keras.backend.backend() != "tensorflow":
+    if start_keras().backend.backend() != "tensorflow":
         return
     import tensorflow as tf
 
@@ -127,17 +139,25 @@ def _use_threads(**counts):
 _stand_in = None
 
 
-def use_stand_in(name):
-    """Remember what stands in for Fashion-MNIST: the name of a data set, or None. `data.load` says it.
+def use(dataset):
+    """Say which data set the notebook is about: ``dataset = course.use(data.load())``.
 
-    From then on figures and tables carry that name, and a claim that fails does not stop the notebook.
+    The course's claims are about Fashion-MNIST. Where another data set stands in for it, figures and tables carry its
+    name from here on, and a claim that fails does not stop the notebook. This is the one place where that is decided.
+
+    Args:
+        dataset: A `data.Dataset`.
+
+    Returns:
+        The same data set.
     """
     global _stand_in
-    _stand_in = name
+    _stand_in = dataset.name if dataset.slug != FASHION_MNIST else None
+    return dataset
 
 
 def stand_in():
-    """Name of the data set that stands in for Fashion-MNIST, or None."""
+    """Return the name of the data set that stands in for Fashion-MNIST, as `use` was told, or None."""
     return _stand_in
 
 
@@ -185,7 +205,7 @@ def fast_precision():
 def _has_gpu():
     # keras.distribution lists devices on TensorFlow and JAX only; other backends are not tested.
     with contextlib.suppress(NotImplementedError, AttributeError, ValueError):
-        return bool(keras.distribution.list_devices("gpu"))
+        return bool(start_keras().distribution.list_devices("gpu"))
     return False
 
 

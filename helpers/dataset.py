@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+IMAGE_SHAPE = (28, 28, 1)
 CLASS_NAMES = (
     "T-shirt/top",
     "Trouser",
@@ -142,3 +143,37 @@ class Dataset:
 
 def _is_integer(value):
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def check_images(images):
+    """Return ``images`` as float32, or say what is wrong with them.
+
+    Args:
+        images: array (n, 28, 28, 1) with values in [0, 1].
+
+    Returns:
+        float32 array of that shape.
+
+    Raises:
+        ValueError: wrong shape or kind, a value that is not finite, or outside [0, 1].
+    """
+    try:
+        images = np.asarray(images)
+    except ValueError as error:
+        raise ValueError("images are uneven; expected an array (n, 28, 28, 1).") from error
+    if images.dtype.kind not in "biuf":
+        raise ValueError(f"images hold values of type {images.dtype}; expected plain numbers, such as float32.")
+    if images.ndim != 4 or images.shape[1:] != IMAGE_SHAPE:
+        raise ValueError(
+            f"images have shape {images.shape}; expected (n, 28, 28, 1). "
+            "For a single image use images[i : i + 1], for flat pixels images.reshape(-1, 28, 28, 1)."
+        )
+    with np.errstate(over="ignore"):  # what becomes infinite is refused below
+        images = images.astype("float32", copy=False)
+    if images.size:
+        low, high = images.min(), images.max()
+        if not (np.isfinite(low) and np.isfinite(high)):
+            raise ValueError("images hold values that are not finite (NaN or infinity); look for a division by zero.")
+        if low < 0 or high > 1:
+            raise ValueError(f"images run from {low:g} to {high:g}; expected [0, 1]. Divide grey levels by 255.")
+    return images

@@ -92,15 +92,15 @@ def _components_for_most_variance(answer, images):
 
 
 @exercise("01.3")
-def _worth_of_the_class(answer, wear):
+def _worth_of_the_class(answer, dataset):
     def cost(labelled):
         total = 0.0
         for label in range(10):
-            known = wear.train.flat[wear.train.labels == label] if labelled else wear.train.flat
-            x = wear.test.flat[wear.test.labels == label].astype("float64")
+            known = dataset.train.flat[dataset.train.labels == label] if labelled else dataset.train.flat
+            x = dataset.test.flat[dataset.test.labels == label].astype("float64")
             p = np.clip(known.mean(axis=0, dtype="float64"), 1e-6, 1 - 1e-6)
             total -= (x * np.log(p) + (1 - x) * np.log1p(-p)).sum()
-        return total / len(wear.test)
+        return total / len(dataset.test)
 
     gross = cost(labelled=False) - cost(labelled=True)
     answer = float(answer)
@@ -192,15 +192,15 @@ def _weights_of_the_autoencoder(answer):
 
 
 @exercise("02.2")
-def _pca_components_to_match(answer, wear, model):
-    test, mean = wear.test.flat, wear.train.flat.mean(axis=0, dtype="float64").astype("float32")
-    centred = wear.train.flat - mean
+def _pca_components_to_match(answer, dataset, model):
+    test, mean = dataset.test.flat, dataset.train.flat.mean(axis=0, dtype="float64").astype("float32")
+    centred = dataset.train.flat - mean
     _, directions = np.linalg.eigh(centred.T @ centred)
     rest = test - mean
     # the axes are orthonormal, so each component takes its square away from the error
     explained = np.square(rest @ directions[:, ::-1]).sum(axis=0, dtype="float64")
     errors = (np.square(rest).sum(dtype="float64") - np.cumsum(explained)) / test.size
-    wanted = np.square(test - model.reconstruct(wear.test.images).reshape(test.shape)).mean(dtype="float64")
+    wanted = np.square(test - model.reconstruct(dataset.test.images).reshape(test.shape)).mean(dtype="float64")
     k = int(np.argmax(errors <= wanted)) + 1
     if answer == k:
         return None
@@ -386,13 +386,13 @@ def _precision_by_hand(answer, real, made):
 
 
 @exercise("06.3")
-def _better_thief(answer, wear, eye, vae):
+def _better_thief(answer, dataset, classifier, vae):
     answer = np.ascontiguousarray(answer, dtype="float32")
     if answer.shape != (500, 28, 28, 1):
         return f"give 500 pictures, (500, 28, 28, 1); these have shape {answer.shape}."
     if not (answer.min() >= 0 and answer.max() <= 1):
         return "grey levels run from 0 to 1; clip them."
-    found, rival = (metrics.judge_samples(made, wear, eye) for made in (answer, vae.sample(500, seed=1)))
+    found, rival = (metrics.judge_samples(made, dataset, classifier) for made in (answer, vae.sample(500, seed=1)))
     if found["memorisation"].value < 0.7:
         return f"memorisation is {found['memorisation']}: they are taken for copies."
     distances = [judged["frechet_distance"] for judged in (found, rival)]

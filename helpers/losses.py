@@ -10,7 +10,7 @@ in [0, 1]. Results are float32 tensors of the Keras backend.
 
 import math
 
-from keras import ops
+from helpers.machinery.backend import ops
 
 EPSILON = 1e-6  # keeps log() finite where a sigmoid saturates in float32
 

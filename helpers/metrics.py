@@ -5,17 +5,14 @@ nats per image; images are float32 (n, 28, 28, 1) in [0, 1]. `evaluate` measures
 model; `judge_samples` judges pictures, wherever they come from.
 """
 
-import copy
 import dataclasses
 import sys
 
 import numpy as np
 import pandas as pd
-from keras import ops
 from scipy.special import logsumexp, xlogy
 from skimage.metrics import structural_similarity
 from sklearn import config_context
-from sklearn.decomposition import PCA as _PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import mutual_info_score, pairwise_distances_chunked
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
@@ -24,8 +21,9 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from helpers import course, losses, models, samplers
-from helpers.classifier import features
+from helpers import course, interpolation, losses, priors
+from helpers.dataset import check_images
+from helpers.machinery.backend import ops
 
 ACTIVE = 0.01  # variance of z_mean from which a latent counts as active (Burda et al. 2015)
 
@@ -102,7 +100,7 @@ def elbo_per_image(vae, images, samples=1, seed=1, likelihood=None):
     Raises:
         ValueError: not a VAE, or images out of shape or range.
     """
-    images = models.check_images(images)
+    images = check_images(images)
     z_mean, z_log_var = _variational(vae).encode(images)
     generator = np.random.default_rng(seed)
     reconstruction = np.zeros(len(images))
@@ -148,7 +146,7 @@ def log_likelihood_per_image(vae, images, samples=1000, seed=1, batch_size=20):
     Returns:
         log p(x), float64 (n,), nats (negative numbers; nearer 0 is better).
     """
-    images = models.check_images(images)
+    images = check_images(images)
     z_mean, z_log_var = _variational(vae).encode(images)
     generator = np.random.default_rng(seed)
     out = []
@@ -204,8 +202,8 @@ def mutual_information(vae, images, seed=1, batch_size=500):
     for i in range(0, len(z), batch_size):
         part = z[i : i + batch_size]
         log_q = -0.5 * (part**2 @ precision.T - 2 * part @ weighted.T + constant)
-        most = log_q.max(axis=1)
-        log_q_z.append(most + np.log(np.exp(log_q - most[:, None]).mean(axis=1)))
+        largest = log_q.max(axis=1)
+        log_q_z.append(largest + np.log(np.exp(log_q - largest[:, None]).mean(axis=1)))
     information = -0.5 * (noise**2 + z_log_var).sum(axis=1) - np.concatenate(log_q_z)
     kl = ops.convert_to_numpy(losses.kl(z_mean, z_log_var)).astype("float64")
     return Rate(Estimate.of(information), Estimate.of(kl - information), Estimate.of(kl))
@@ -317,7 +315,7 @@ def entropy_floor(images):
     Returns:
         `Estimate` in nats per image.
     """
-    x = models.check_images(images).reshape(len(images), -1).astype("float64")
+    x = check_images(images).reshape(len(images), -1).astype("float64")
     return Estimate.of(-(xlogy(x, x) + xlogy(1 - x, 1 - x)).sum(axis=1))
 
 
@@ -331,7 +329,7 @@ def binarise(images, seed=1):
     Returns:
         float32 of the same shape, each pixel 0 or 1 with the grey value as its chance of 1.
     """
-    images = models.check_images(images)
+    images = check_images(images)
     return (np.random.default_rng(seed).random(images.shape) < images).astype("float32")
 
 
@@ -368,67 +366,6 @@ def reconstruction_spread(vae, images, draws=100, seed=1):
     decoded = (vae.decode(z[:, i]) for i in range(len(images)))
     mean, spread = zip(*((x.mean(axis=0), x.std(axis=0)) for x in decoded), strict=True)
     return np.stack(mean), np.stack(spread)
-
-
-class MeanImage:
-    """The trivial model: whatever comes in, the mean training image comes out.
-
-    Args:
-        images: training images, (n, 28, 28, 1).
-    """
-
-    latent_dim = 0
-
-    def __init__(self, images):
-        self.image = models.check_images(images).mean(axis=0, dtype="float64").astype("float32")
-
-    def reconstruct(self, images):
-        """The mean image once per image: float32 (n, 28, 28, 1)."""
-        return np.repeat(self.image[None], len(images), axis=0)
-
-
-class PCA:
-    """Principal component analysis as an autoencoder: the best linear one.
-
-    Args:
-        images: training images, (n, 28, 28, 1).
-        latent_dim: components to keep at most.
-    """
-
-    def __init__(self, images, latent_dim=64):
-        flat = models.check_images(images).reshape(len(images), -1)
-        self.latent_dim = latent_dim
-        self._pca = _PCA(latent_dim, svd_solver="covariance_eigh").fit(flat)
-
-    def encode(self, images, latent_dim=None):
-        """Codes, float32 (n, latent_dim); fewer latents are the first of the full code."""
-        flat = models.check_images(images).reshape(len(images), -1)
-        return self._pca.transform(flat)[:, : latent_dim or self.latent_dim].astype("float32")
-
-    def decode(self, z):
-        """Images of codes, float32 (n, 28, 28, 1); values may leave [0, 1]."""
-        z = np.asarray(z)
-        flat = z @ self._pca.components_[: z.shape[1]] + self._pca.mean_
-        return flat.reshape(-1, *models.IMAGE_SHAPE).astype("float32")
-
-    def reconstruct(self, images, latent_dim=None):
-        """Images from the first ``latent_dim`` components, float32 (n, 28, 28, 1)."""
-        return self.decode(self.encode(images, latent_dim))
-
-    def keep(self, latent_dim):
-        """The same PCA with its first components only: what a fit with fewer latents would give.
-
-        Args:
-            latent_dim: components to keep, 1 to ``self.latent_dim``.
-
-        Raises:
-            ValueError: there are not so many.
-        """
-        if not 1 <= latent_dim <= self.latent_dim:
-            raise ValueError(f"cannot keep {latent_dim} components: this PCA has {self.latent_dim}.")
-        smaller = copy.copy(self)
-        smaller.latent_dim = latent_dim
-        return smaller
 
 
 def nearest(images, pool):
@@ -510,9 +447,11 @@ def interpolation_smoothness(model, images_a, images_b, classifier=None, steps=1
     starts, ends = codes_of(model, images_a), codes_of(model, images_b)
     ratios = []
     for i in range(0, len(starts), 100):
-        ways = [samplers.interpolate(*pair, steps) for pair in zip(starts[i : i + 100], ends[i : i + 100], strict=True)]
+        ways = [
+            interpolation.interpolate(*pair, steps) for pair in zip(starts[i : i + 100], ends[i : i + 100], strict=True)
+        ]
         pictures = _decoded(model, np.concatenate(ways))
-        seen = pictures if classifier is None else features(classifier, pictures)
+        seen = pictures if classifier is None else classifier.features(pictures)
         seen = seen.reshape(len(ways), steps, -1).astype("float64")
         path = np.linalg.norm(np.diff(seen, axis=1), axis=2).sum(axis=1)
         moved = path > 0
@@ -629,15 +568,15 @@ def _moments(part):
     return part.mean(axis=0), vectors * np.sqrt(values.clip(0)) @ vectors.T, covariance.trace()
 
 
-def frechet_floor(wear, classifier, n=10_000):
+def frechet_floor(dataset, classifier, n=10_000):
     """Fréchet distance of the first n training images from the first n test images: the least to hope for.
 
     Args:
-        wear: `data.Dataset`.
+        dataset: `data.Dataset`.
         classifier: `classifier.Classifier`.
         n: images of each; the same as for the pictures to be judged.
     """
-    real, others = (features(classifier, part.head(n).images) for part in (wear.test, wear.train))
+    real, others = (classifier.features(part.head(n).images) for part in (dataset.test, dataset.train))
     return frechet_distance(others, real)
 
 
@@ -703,13 +642,13 @@ def memorisation(samples, train, test):
     return Estimate(ratio, float(np.hypot(ours.standard_error, ratio * theirs.standard_error) / theirs.value))
 
 
-def judge_samples(images, wear, classifier, memory=2000):
+def judge_samples(images, dataset, classifier, memory=2000):
     """All that is measured on pictures alone, wherever they come from: a model, a sampler, the training set.
 
     Args:
         images: generated pictures, (n, 28, 28, 1) in [0, 1]; they are compared with the first n test images. State
             n beside the numbers: all but memorisation depend on it.
-        wear: `data.Dataset`.
+        dataset: `data.Dataset`.
         classifier: `classifier.Classifier` of that data, whose features judge.
         memory: compare only so many pictures and test images with the training images.
 
@@ -719,19 +658,19 @@ def judge_samples(images, wear, classifier, memory=2000):
     Raises:
         ValueError: more pictures than test images, or images out of shape or range.
     """
-    real = wear.test.head(len(images)).images
-    seen, generated = features(classifier, real), features(classifier, images)
+    real = dataset.test.head(len(images)).images
+    seen, generated = classifier.features(real), classifier.features(images)
     precision, recall = precision_recall(seen, generated)
     return {
         "frechet_distance": frechet_distance(generated, seen),
         "precision": precision,
         "recall": recall,
-        "memorisation": memorisation(images[:memory], wear.train.images, real[:memory]),
+        "memorisation": memorisation(images[:memory], dataset.train.images, real[:memory]),
     }
 
 
-def evaluate(model, wear, classifier, sampler=None, samples=10_000, pairs=200, seed=1, verbose=True):
-    """Everything the course measures on one model, on the test images of ``wear``.
+def evaluate(model, dataset, classifier, sampler=None, samples=10_000, pairs=200, seed=1, verbose=True):
+    """Everything the course measures on one model, on the test images of ``dataset``.
 
     What does not apply is absent: a plain autoencoder and PCA have no distribution over codes and so no ELBO and
     no rate; without a prior, they have no samples either, unless a sampler is given. Smoothness is absent where
@@ -739,9 +678,9 @@ def evaluate(model, wear, classifier, sampler=None, samples=10_000, pairs=200, s
 
     Args:
         model: anything with ``encode`` and ``decode``: a model of the course, or `PCA`.
-        wear: `data.Dataset`.
+        dataset: `data.Dataset`.
         classifier: `classifier.Classifier` of that data, whose features judge pictures.
-        sampler: one of `samplers`, of which codes to decode; None: the prior of a VAE.
+        sampler: one of `priors`, of which codes to decode; None: the prior of a VAE.
         samples: generated pictures, judged against as many test images; 0 judges none.
         pairs: interpolations between test images, fewer where there are not so many.
         seed: of all codes.
@@ -753,11 +692,11 @@ def evaluate(model, wear, classifier, sampler=None, samples=10_000, pairs=200, s
         mutual_information, marginal_kl and active_units; for an autoencoder dead_units. On pairs of
         test images: interpolation_smoothness. On samples: what `judge_samples` gives.
     """
-    images = wear.test.images
+    images = dataset.test.images
     z = codes_of(model, images)
     variational = getattr(model, "is_variational", False)
     if sampler is None and variational:
-        sampler = samplers.StandardNormal(model.latent_dim)
+        sampler = priors.StandardNormal(model.latent_dim)
 
     def reconstruction():
         x_hat = model.decode(z)
@@ -772,7 +711,7 @@ def evaluate(model, wear, classifier, sampler=None, samples=10_000, pairs=200, s
         }
 
     def codes():
-        found = codes_of(model, wear.train.images), wear.train.labels, z, wear.test.labels
+        found = codes_of(model, dataset.train.images), dataset.train.labels, z, dataset.test.labels
         unused = {} if variational else {"dead_units": dead_units(model, images)}
         return unused | {
             "linear_probe": linear_probe(*found),
@@ -785,7 +724,7 @@ def evaluate(model, wear, classifier, sampler=None, samples=10_000, pairs=200, s
         return {"interpolation_smoothness": found} if np.isfinite(found.value) else {}
 
     def generation():
-        return judge_samples(_decoded(model, sampler.sample(samples, seed)), wear, classifier)
+        return judge_samples(_decoded(model, sampler.sample(samples, seed)), dataset, classifier)
 
     steps = [reconstruction, codes, interpolation]
     steps += ([likelihood] if variational else []) + ([generation] if sampler and samples else [])
@@ -851,18 +790,18 @@ def readable(table):
     return table.apply(text)
 
 
-def measure(model, wear, seed=1):
-    """All numbers that a manifest records, on the test images of ``wear``.
+def measure(model, dataset, seed=1):
+    """All numbers that a manifest records, on the test images of ``dataset``.
 
     Args:
         model: `models.Autoencoder` or `models.VAE`.
-        wear: `data.Dataset`.
+        dataset: `data.Dataset`.
         seed: of the codes drawn for the ELBO.
 
     Returns:
         dict of name to float or int.
     """
-    images = wear.test.images
+    images = dataset.test.images
     error = mse(images, model.reconstruct(images))
     numbers = {"mse": error.value, "mse_standard_error": error.standard_error}
     if not model.is_variational:

@@ -9,49 +9,15 @@ numpy comes out of `encode`, `decode`, `reconstruct` and `sample`; Keras' own `c
 import itertools
 import math
 
-import keras
 import numpy as np
-from keras import layers, ops
 
-from helpers import fused, losses
+from helpers import losses
+from helpers.dataset import IMAGE_SHAPE, check_images
+from helpers.machinery import fused
+from helpers.machinery.backend import keras, layers, ops
 
-IMAGE_SHAPE = (28, 28, 1)
 LIKELIHOODS = ("bernoulli", "gaussian", "optimal_gaussian", "continuous_bernoulli")
 SIGMA_OF_SQUARED_ERROR = math.sqrt(0.5)  # the sigma at which a Gaussian's loss is the plain squared error
-
-
-def check_images(images):
-    """Return ``images`` as float32, or say what is wrong with them.
-
-    Args:
-        images: array (n, 28, 28, 1) with values in [0, 1].
-
-    Returns:
-        float32 array of that shape.
-
-    Raises:
-        ValueError: wrong shape or kind, a value that is not finite, or outside [0, 1].
-    """
-    try:
-        images = np.asarray(images)
-    except ValueError as error:
-        raise ValueError("images are uneven; expected an array (n, 28, 28, 1).") from error
-    if images.dtype.kind not in "biuf":
-        raise ValueError(f"images hold values of type {images.dtype}; expected plain numbers, such as float32.")
-    if images.ndim != 4 or images.shape[1:] != IMAGE_SHAPE:
-        raise ValueError(
-            f"images have shape {images.shape}; expected (n, 28, 28, 1). "
-            "For a single image use images[i : i + 1], for flat pixels images.reshape(-1, 28, 28, 1)."
-        )
-    with np.errstate(over="ignore"):  # what becomes infinite is refused below
-        images = images.astype("float32", copy=False)
-    if images.size:
-        low, high = images.min(), images.max()
-        if not (np.isfinite(low) and np.isfinite(high)):
-            raise ValueError("images hold values that are not finite (NaN or infinity); look for a division by zero.")
-        if low < 0 or high > 1:
-            raise ValueError(f"images run from {low:g} to {high:g}; expected [0, 1]. Divide grey levels by 255.")
-    return images
 
 
 def check_codes(z, latent_dim):
@@ -129,14 +95,21 @@ class _LatentModel(keras.Model):
         """The decoder's output before its sigmoid, a tensor (n, 28, 28, 1), from z (n, latent_dim)."""
         return self._decoder_logits(z, training=False)
 
+    def expected_image(self, x_hat):
+        """Turn what the decoder gives into the mean of p(x | z), the image that is shown; a tensor, (n, 28, 28, 1).
+
+        The two are the same, but for the continuous Bernoulli.
+        """
+        return x_hat
+
     def _image_of(self, z):
-        return self.decoder(z, training=False)
+        return self.expected_image(self.decoder(z, training=False))
 
     def sample(self, n, seed):
         """Decode n codes drawn from N(0, I).
 
         For a VAE this is the model's own prior. A plain autoencoder has none: there the result
-        shows what happens when one pretends (see `samplers` for fitted ones).
+        shows what happens when one pretends (see `priors` for fitted ones).
 
         Args:
             n: number of images.
@@ -303,8 +276,7 @@ class VAE(_LatentModel):
         """
         return run_in_batches(lambda x: self.encoder(x, training=False), check_images(images))
 
-    def _image_of(self, z):
-        x_hat = self.decoder(z, training=False)
+    def expected_image(self, x_hat):
         if self.likelihood == "continuous_bernoulli":
             return losses.continuous_bernoulli_mean(x_hat)
         return x_hat

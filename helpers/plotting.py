@@ -18,7 +18,7 @@ from PIL import Image
 from scipy.special import xlogy
 from scipy.stats import norm
 
-from helpers import course, samplers, sweeps
+from helpers import course, interpolation, seeds
 
 GREY = "gray_r"  # dark garment on white paper reads best beside text
 COLOURS = sns.color_palette("colorblind", 10)
@@ -213,10 +213,10 @@ def plot_interpolation(model, first, second, steps=11, kinds=("straight", "spher
         model: `models.Autoencoder` or `models.VAE`.
         first, second: images (28, 28, 1).
         steps: pictures, both ends included.
-        kinds: ways to go, a row each; see `samplers.interpolate`.
+        kinds: ways to go, a row each; see `interpolation.interpolate`.
     """
     start, end = model.code(np.stack([first, second]))
-    rows = {kind: model.decode(samplers.interpolate(start, end, steps, kind)) for kind in kinds}
+    rows = {kind: model.decode(interpolation.interpolate(start, end, steps, kind)) for kind in kinds}
     pixels = np.linspace(0, 1, steps)[:, None, None, None]
     rows["mixed pixels"] = ((1 - pixels) * first + pixels * second).astype("float32")
     return plot_rows(rows, "From one garment to another: through the code, and pixel by pixel")
@@ -500,27 +500,27 @@ def plot_code_square(model, corners, size=9, title="Four garments in the corners
     return plot_sheet(images, size, title, scale, alt)
 
 
-def plot_codes_and_prior(models, split, class_names, most=2_000, seed=1):
+def plot_codes_and_prior(models, split, class_names, max_images=2_000, seed=1):
     """2-D codes of garments, coloured by class, under draws of N(0, I): would the draws meet garments?
 
     Args:
         models: dict of label to model with latent_dim 2; a panel each, on its own scale.
         split: `data.Split` of held-out images.
         class_names: ten names.
-        most: images to encode, and codes to draw.
+        max_images: images to encode, and codes to draw.
         seed: of the draws.
     """
-    draws = samplers.StandardNormal(2).sample(most // 10, seed)
+    draws = np.random.default_rng(seed).standard_normal((max_images // 10, 2))
     figure = _figure(
         0.6 + 3.8 * len(models),
         4.9,
-        f"Codes of {min(most, len(split)):,} garments coloured by class, and {len(draws)} draws of N(0, I) as black "
+        f"Codes of {min(max_images, len(split)):,} garments coloured by class, {len(draws)} draws of N(0, I) as black "
         f"dots, a panel each for: {', '.join(models)}.",
     )
     panels = figure.subplots(1, len(models), squeeze=False)[0]
     for axes, (label, model) in zip(panels, models.items(), strict=True):
-        codes = model.code(split.images[:most])
-        _scatter_classes(axes, codes, split.labels[:most], class_names)
+        codes = model.code(split.images[:max_images])
+        _scatter_classes(axes, codes, split.labels[:max_images], class_names)
         axes.scatter(*draws.T, s=4, color="black", linewidths=0, label="draws of N(0, I)", zorder=3)
         low, high = np.percentile(np.concatenate([codes, draws]), [0.2, 99.8], axis=0)
         axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel="z[0]", ylabel="z[1]")
@@ -665,13 +665,13 @@ def _numbers(axes, part, fontsize=8):
         spine.set(visible=True, edgecolor=COLOURS[3], linewidth=2)
 
 
-def plot_pixel_values(split, class_names, most=500):
+def plot_pixel_values(split, class_names, max_images=500):
     """How often each pixel value occurs: over all garments, and as a ridge for each class.
 
     Args:
         split: `data.Split`.
         class_names: ten names.
-        most: images a class for the ridges, the first ones; the histogram takes all.
+        max_images: images a class for the ridges, the first ones; the histogram takes all.
     """
     figure = _figure(
         9.6,
@@ -695,7 +695,7 @@ def plot_pixel_values(split, class_names, most=500):
     sns.despine(ax=whole)
     for label, name in enumerate(class_names):
         axes = figure.add_subplot(grid[label, 1])
-        values = split.images[split.labels == label][:most].ravel()
+        values = split.images[split.labels == label][:max_images].ravel()
         values = values[values > 0]
         sns.kdeplot(x=values[::17], bw_adjust=0.6, clip=(0, 1), fill=True, color=COLOURS[label], alpha=0.75, ax=axes)
         axes.set(xlim=(-0.02, 1.02), yticks=[], ylabel="", xlabel="pixel value" if label == 9 else "")
@@ -936,7 +936,7 @@ def plot_memory(pca, images, latent_dims=(2, 8, 32, 64)):
     """Garments remembered by more and more numbers: pixels as numbers, the mean image, PCA, the original.
 
     Args:
-        pca: `metrics.PCA` with at least the largest latent_dim.
+        pca: `baselines.PCA` with at least the largest latent_dim.
         images: about three garments, (n, 28, 28, 1); a part of the first is shown as numbers.
         latent_dims: how many numbers, a column each.
     """
@@ -1130,7 +1130,7 @@ def plot_scores(table, by, value, hue, reference=None, title="", xlabel=None, lo
 def plot_trials(table, by, value, title="", xlabel=None):
     """Each training as a dot, a row a setting, the setting with the lowest mean on top.
 
-    The bar is the mean over seeds. Beside a row: its mean, and "tie" where `sweeps.tie` cannot tell it
+    The bar is the mean over seeds. Beside a row: its mean, and "tie" where `seeds.tie` cannot tell it
     from the row on top.
 
     Args:
@@ -1141,12 +1141,12 @@ def plot_trials(table, by, value, title="", xlabel=None):
         xlabel: text below; the column's name if None.
 
     Raises:
-        ValueError: what `sweeps.best` raises.
+        ValueError: what `seeds.best` raises.
     """
     columns = [by] if isinstance(by, str) else list(by)
     rows = table.dropna(subset=[value]).copy()
     rows["setting"] = rows[columns].astype(str).agg(", ".join, axis=1)
-    ranked = sweeps.best(rows, "setting", value)
+    ranked = seeds.best(rows, "setting", value)
     names = ", ".join(ranked.index)
     figure = _figure(7.6, 0.34 * len(ranked) + 1.1, f"A dot for each training, a row for each setting: {names}.")
     axes = figure.subplots()

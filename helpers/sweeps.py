@@ -14,11 +14,7 @@ import functools
 import hashlib
 import itertools
 import json
-import multiprocessing
 import os
-import signal
-import sys
-import threading
 import time
 import traceback
 import uuid
@@ -28,9 +24,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from helpers import course, data, files, metrics, models, training, wardrobe
+from helpers import course, data, metrics, models, training, wardrobe
+from helpers.machinery import files
+from helpers.machinery.processes import local_processes
+from helpers.machinery.progress import SweepProgress
 
 FOLDER = course.DATA / "runs" / "sweeps"
 RETRIES = 2  # how often a trial is tried again after its process died
@@ -68,12 +66,16 @@ def train(config, state):
         data.DataError: the data set cannot be had here.
     """
     _check(config)
-    wear = _wear(config["data"]["slug"]).head(**{part: n for part, n in config["data"].items() if part != "slug"})
+    dataset = _dataset(config["data"]["slug"]).head(**{part: n for part, n in config["data"].items() if part != "slug"})
     seed = {"seed": config["seed"]} if "seed" in config else {}
 
     def fit():
         model = getattr(models, config["model"])(**{**config.get("arguments", {}), **seed})
-        return model, wear, training.fit(model, wear, state=state, verbose=False, **config.get("recipe", {}), **seed)
+        return (
+            model,
+            dataset,
+            training.fit(model, dataset, state=state, verbose=False, **config.get("recipe", {}), **seed),
+        )
 
     try:
         return fit()
@@ -93,10 +95,10 @@ def train_with_clock(config, state):
         (model, `Dataset`, history, seconds); seconds is None for a training that went on after an interruption.
     """
     _check(config)
-    _wear(config["data"]["slug"])
+    _dataset(config["data"]["slug"])
     fresh, began = not Path(state).exists(), time.process_time()
-    model, wear, history = train(config, state)
-    return model, wear, history, round(time.process_time() - began, 2) if fresh else None
+    model, dataset, history = train(config, state)
+    return model, dataset, history, round(time.process_time() - began, 2) if fresh else None
 
 
 def train_and_measure(config, state):
@@ -119,7 +121,7 @@ def train_and_measure(config, state):
         data.DataError: the data set cannot be had here.
         FloatingPointError: the training diverged, or came so near to it that a figure is infinite.
     """
-    model, wear, history, seconds = train_with_clock(config, state)
+    model, dataset, history, seconds = train_with_clock(config, state)
     row = {
         "parameters": model.encoder.count_params() + model.decoder.count_params(),
         "epochs_run": len(history["loss"]),
@@ -127,7 +129,7 @@ def train_and_measure(config, state):
         "train_loss": history["loss"][-1],
     }
     for split in ("validation", "test")[: 2 if config.get("split") == "test" else 1]:
-        measured = metrics.measure(model, dataclasses.replace(wear, test=getattr(wear, split)))
+        measured = metrics.measure(model, dataclasses.replace(dataset, test=getattr(dataset, split)))
         row |= {f"{split}_{name}": value for name, value in measured.items()}
     wild = [name for name, value in row.items() if value is not None and not np.isfinite(value)]
     if wild:
@@ -153,11 +155,11 @@ def _check(config):
 
 
 @functools.lru_cache(maxsize=1)  # a worker process reads the data set once
-def _wear(slug):
-    wear = wardrobe.load(verbose=False) if slug == wardrobe.SLUG else data.load(verbose=False)
-    if wear.slug != slug:
-        raise data.DataError(f"The configuration asks for {slug}; on this machine there is only {wear.slug}.")
-    return wear
+def _dataset(slug):
+    dataset = wardrobe.load(verbose=False) if slug == wardrobe.SLUG else data.load(verbose=False)
+    if dataset.slug != slug:
+        raise data.DataError(f"The configuration asks for {slug}; on this machine there is only {dataset.slug}.")
+    return dataset
 
 
 def grid(base, axes):
@@ -236,10 +238,10 @@ def run(configs, trial=train_and_measure, folder=FOLDER, executor=None, workers=
             _tidy(place)
             outcomes[text] = {"result": result}
     todo = [text for text in places if text not in outcomes]
-    progress = _Progress(len(places), len(outcomes)) if verbose else None
+    progress = SweepProgress(len(places), len(outcomes)) if verbose else None
     if todo:
         workers = min(workers or course.cores(), len(todo))
-        with _processes(workers) if executor is None else contextlib.nullcontext(executor) as pool:
+        with local_processes(workers) if executor is None else contextlib.nullcontext(executor) as pool:
             for text, outcome in _outcomes(pool, trial, {text: places[text] for text in todo}):
                 outcomes[text] = outcome
                 if progress:
@@ -417,18 +419,16 @@ def _python_number(value):
 
 def _write(place, name, text, result):
     content = {"trial": name, "config": json.loads(text), "result": result}
-    files.write_json(place / _RESULT, {**content, "sha256": files.seal(content)})
+    files.write_sealed(place / _RESULT, content)
 
 
 def _open(path):
     """Content of a result file: (dict, None), or (None, what is wrong)."""
     try:
-        content = files.read_json(path, "")
+        content = files.read_json(path, "", is_sealed=True)
     except files.DamagedFile as error:
         return None, str(error).removeprefix(f"{path.name} ").strip()
     kinds = {"trial": str, "config": dict, "result": dict}
-    if not isinstance(content, dict) or content.pop("sha256", None) != files.seal(content):
-        return None, "is damaged: its content does not fit its checksum."
     if {name: type(value) for name, value in content.items()} != kinds:
         return None, "is damaged: it is not the result of a trial."
     return content, None
@@ -457,157 +457,7 @@ def _tidy(place):
 
 
 # --------------------------------------------------------------------------------------------------
-# Processes on this machine
-
-
-class LocalProcesses(futures.Executor):
-    """Processes on this machine that share its cores fairly and are replaced when they die.
-
-    A `ProcessPoolExecutor` gives up all its work when one process dies, and does not say which call
-    killed it. Here each process has a pool of its own, so one death costs one call. The processes are
-    started afresh (``spawn``), because a copy of a process that runs TensorFlow hangs. They end with
-    this process, even if it is killed.
-
-    Args:
-        workers: number of processes; None takes one for each core.
-    """
-
-    def __init__(self, workers=None):
-        self.workers = course.cores() if workers is None else workers
-        if self.workers < 1:
-            raise ValueError(f"workers is {workers}; at least one is needed.")
-        self._threads = futures.ThreadPoolExecutor(self.workers)
-        self._idle = collections.deque()
-        self._lines = set()
-        self._killed = False
-
-    def submit(self, function, /, *args, **kwargs):
-        """Call the function in a process; return a `concurrent.futures.Future`."""
-        return self._threads.submit(self._call, function, args, kwargs)
-
-    def _call(self, function, args, kwargs):
-        # There are as many threads as workers, so no more processes than that are ever started.
-        try:
-            process = self._idle.pop()
-        except IndexError:
-            process = self._start()
-        try:
-            return process[0].submit(function, *args, **kwargs).result()
-        except futures.BrokenExecutor:
-            self._end(process)
-            process = None
-            raise
-        finally:
-            if process:
-                self._idle.append(process)
-
-    def _start(self):
-        context = multiprocessing.get_context("spawn")
-        ears, line = context.Pipe(duplex=False)
-        pool = futures.ProcessPoolExecutor(1, mp_context=context, initializer=_follow, initargs=(ears,))
-        with course.threads_of_children(max(1, course.cores() // self.workers)):
-            pool.submit(os.getpid)  # the first call starts the process
-        self._lines.add(line)
-        if self._killed:
-            line.close()
-        return pool, line
-
-    def _end(self, process):
-        pool, line = process
-        pool.shutdown()
-        self._lines.discard(line)
-        line.close()
-
-    def kill(self):
-        """End all processes at once, whatever they are doing."""
-        self._killed = True
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        for line in list(self._lines):
-            line.close()
-
-    def shutdown(self, wait=True, *, cancel_futures=False):
-        """Take no more work; end the processes when theirs is done."""
-        self._threads.shutdown(wait=wait, cancel_futures=cancel_futures)
-        while wait and self._idle:
-            self._end(self._idle.pop())
-
-
-def _follow(ears):
-    """In a new process: end when the parent closes the line, as it also does by dying; leave Ctrl-C to it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def follow():
-        with contextlib.suppress(EOFError, OSError):
-            ears.recv()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
-
-
-@contextlib.contextmanager
-def _processes(workers):
-    """`LocalProcesses` that are killed where the sweep is interrupted."""
-    pool = LocalProcesses(workers)
-    try:
-        yield pool
-    except BaseException:
-        pool.kill()
-        raise
-    finally:
-        pool.shutdown()
-
-
-# --------------------------------------------------------------------------------------------------
-# Progress
-
-
-class _Progress:
-    """A bar with the time left, in notebook and terminal; where output goes to a file, a line a trial."""
-
-    def __init__(self, total, found):
-        self.total, self.found, self.done, self.failed = total, found, 0, 0
-        self.began, self.handle = time.monotonic(), None
-        self.tty = sys.stderr.isatty()
-        self.show(self.bar())
-
-    def add(self, failed):
-        self.done += 1
-        self.failed += failed
-        self.show(self.bar())
-
-    def end(self):
-        self.show(self.count() + (f" · {self.failed} failed" if self.failed else ""), last=True)
-
-    def count(self):
-        return f"{self.found + self.done} of {self.total} trials"
-
-    def bar(self):
-        filled = 20 * (self.found + self.done) // max(self.total, 1)
-        parts = [f"{self.count()} {'█' * filled}{'░' * (20 - filled)}"]
-        if self.failed:
-            parts.append(f"{self.failed} failed")
-        if self.done:
-            left = self.total - self.found - self.done
-            parts.append(f"{training.clock((time.monotonic() - self.began) / self.done * left)} left")
-        elif self.found:
-            parts.append(f"{self.found} were finished before")
-        return " · ".join(parts)
-
-    def show(self, text, last=False):
-        if not course.in_notebook():
-            start, end = ("\r\033[K", "\n" if last else "") if self.tty else ("", "\n")
-            print(f"{start}{text}", end=end, file=sys.stderr, flush=True)
-            return
-        from IPython.display import display
-
-        if self.handle is None:
-            self.handle = display({"text/plain": text}, raw=True, display_id=True)
-        else:
-            self.handle.update({"text/plain": text}, raw=True)
-
-
-# --------------------------------------------------------------------------------------------------
-# The table, and what it says
+# The table
 
 
 def _table(places, outcomes):
@@ -636,148 +486,3 @@ def _leaves(config, path=()):
             yield from _leaves(value, (*path, name))
         else:
             yield (*path, name), "-".join(map(str, value)) if isinstance(value, list) else value
-
-
-def _finished(table, columns):
-    missing = [column for column in columns if column not in table]
-    if missing:
-        raise ValueError(f"the table has no column {', '.join(missing)}; it has {', '.join(table)}.")
-    return table[table["status"] == "done"] if "status" in table else table
-
-
-def _listed(by):
-    return [by] if isinstance(by, str) else list(by)
-
-
-def summary(table, by, value):
-    """Mean and spread over seeds.
-
-    Args:
-        table: as `run` returns it; failed trials do not count.
-        by: column, or list of columns, that tell the groups apart; what is not named, such as the
-            seed, is averaged over.
-        value: column to average.
-
-    Returns:
-        pandas DataFrame, one row a group in the order of the table, with index ``by``: "mean",
-        "standard_deviation" (the spread over seeds, n - 1 in the denominator; NaN for one seed),
-        "standard_error" of the mean, and "count".
-
-    Raises:
-        ValueError: there is no such column.
-    """
-    groups = _finished(table, [*_listed(by), value]).groupby(by, sort=False, dropna=False)[value]
-    count = groups.count()
-    return pd.DataFrame(
-        {
-            "mean": groups.mean(),
-            "standard_deviation": groups.std(),
-            "standard_error": groups.std() / np.sqrt(count),
-            "count": count,
-        }
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class Difference:
-    """A mean difference between two groups of trials, paired by seed.
-
-    Attributes:
-        mean: first minus second.
-        standard_error: of that mean.
-        count: number of pairs.
-    """
-
-    mean: float
-    standard_error: float
-    count: int
-
-    @property
-    def half_width(self):
-        """Half of the 95 % interval of the mean, by Student's t: 4.3 standard errors for three pairs."""
-        return float(stats.t.ppf(0.975, self.count - 1)) * self.standard_error
-
-    @property
-    def tie(self):
-        """True where that interval holds 0: the difference is not larger than the spread over seeds explains."""
-        return abs(self.mean) <= self.half_width
-
-    def __str__(self):
-        return f"{self.mean:+.2f} ± {self.half_width:.2f} ({self.count} seeds{', a tie' if self.tie else ''})"
-
-
-def difference(table, by, value, first, second, pair="seed"):
-    """How much larger a value is in one group of trials than in another, seed by seed.
-
-    Trials of one seed share the order of the images and, where the sizes agree, first weights and
-    noise. Where that moves both alike, their difference varies less than either.
-
-    Source: Student, "The probable error of a mean" (1908): the paired test at 5 %.
-
-    Args:
-        table: as `run` returns it; failed trials do not count.
-        by: column, or list of columns, that tell the groups apart.
-        value: column to compare.
-        first: value of ``by``, a tuple for several columns.
-        second: the other one.
-        pair: column that names the pairs.
-
-    Returns:
-        `Difference`.
-
-    Raises:
-        ValueError: no such column or group, several trials of one seed, or fewer than two seeds in common.
-    """
-    columns = _listed(by)
-    rows = _finished(table, [*columns, value, pair]).dropna(subset=[value])
-    sides = []
-    for group in (first, second):
-        wanted = [group] if isinstance(by, str) else list(group)
-        of_group = rows[np.logical_and.reduce([rows[c] == w for c, w in zip(columns, wanted, strict=True)])]
-        if of_group[pair].duplicated().any():
-            raise ValueError(f"{group!r} has several trials of one {pair}: name in `by` what else tells them apart.")
-        sides.append(of_group.set_index(pair)[value])
-    change = (sides[0] - sides[1]).dropna()
-    if len(change) < 2:
-        raise ValueError(
-            f"{first!r} and {second!r} have {len(change)} finished {pair}s in common; a spread needs at least two."
-        )
-    return Difference(float(change.mean()), float(change.std(ddof=1) / np.sqrt(len(change))), len(change))
-
-
-def tie(table, by, value, first, second, pair="seed"):
-    """Whether two groups of trials cannot be told apart: `difference` with its 95 % interval holding 0.
-
-    Arguments and errors are those of `difference`.
-    """
-    return difference(table, by, value, first, second, pair).tie
-
-
-def best(table, by, value, pair="seed"):
-    """The groups from the lowest mean upwards, and which of them tie with the first.
-
-    Ties are judged pair by pair with the first, without a correction for the number of groups.
-
-    Args:
-        table: as `run` returns it; failed trials do not count.
-        by: column, or list of columns, that tell the groups apart.
-        value: column in which less is better. It must not be one of the test set.
-        pair: column that names the pairs.
-
-    Returns:
-        `summary` in ascending order of its mean, with three more columns: "difference" from the first
-        row, "half_width" of its 95 % interval, and "tie". The first row has 0, 0 and False there.
-
-    Raises:
-        ValueError: a value of the test set, or what `difference` raises.
-    """
-    if value.startswith("test_"):
-        raise ValueError(f"{value} is for final numbers only; choose by its twin, validation_{value[5:]}.")
-    ranked = summary(table, by, value).sort_values("mean", kind="stable").dropna(subset=["mean"])
-    first = ranked.index[0]
-    found = [difference(table, by, value, group, first, pair) for group in ranked.index[1:]]
-    return ranked.assign(
-        difference=[0.0, *(d.mean for d in found)],
-        half_width=[0.0, *(d.half_width for d in found)],
-        tie=[False, *(d.tie for d in found)],
-    )

@@ -20,12 +20,13 @@ import anywidget
 import ipywidgets
 import numpy as np
 import traitlets
-from keras import ops
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
-from helpers import checkpoints, course, losses, metrics, models, plotting, samplers
+from helpers import checkpoints, course, interpolation, losses, metrics, models, plotting, priors
+from helpers.dataset import IMAGE_SHAPE
+from helpers.machinery.backend import ops
 
 SURVEYED = 2_000  # held-out garments whose codes set the ranges of the sliders
 BINS = 24
@@ -56,10 +57,7 @@ def decode(model, z):
     """
     z = models.check_codes(z, model.latent_dim)
     with _LOCK:
-        x_hat = model.decoder.predict_on_batch(z)
-        if getattr(model, "likelihood", None) == "continuous_bernoulli":
-            x_hat = ops.convert_to_numpy(losses.continuous_bernoulli_mean(x_hat))
-    return x_hat
+        return ops.convert_to_numpy(model.expected_image(model.decoder.predict_on_batch(z)))
 
 
 def encode(model, images):
@@ -77,7 +75,7 @@ def garment_png(images):
     Returns:
         PNG as bytes.
     """
-    images = np.asarray(images).reshape(-1, *models.IMAGE_SHAPE)
+    images = np.asarray(images).reshape(-1, *IMAGE_SHAPE)
     grey = np.rint(255 * (1 - np.clip(plotting.tile(images, len(images)), 0, 1))).astype("uint8")
     stream = io.BytesIO()
     Image.fromarray(grey).save(stream, format="png", compress_level=1)
@@ -188,16 +186,16 @@ def map_png(points, labels, low, high, size=380):
     return stream.getvalue()
 
 
-def on_the_way(start, end, way, kind="straight"):
+def code_between(start, end, fraction, kind="straight"):
     """The code a part of the way from one code to another, float32 (latent_dim,).
 
     Args:
         start, end: (latent_dim,).
-        way: 0 (start) to 1 (end).
-        kind: "straight" or "spherical"; see `samplers.interpolate`.
+        fraction: 0 (start) to 1 (end).
+        kind: "straight" or "spherical"; see `interpolation.interpolate`.
     """
-    # interpolate() walks in equal steps; the code at `way` is one of a hundred and one of them.
-    return samplers.interpolate(start, end, 101, kind)[round(100 * way)]
+    # interpolate() walks in equal steps; the code at `fraction` is one of a hundred and one of them.
+    return interpolation.interpolate(start, end, 101, kind)[round(100 * fraction)]
 
 
 class Steps:
@@ -205,14 +203,14 @@ class Steps:
 
     Args:
         z: the first code, (latent_dim,).
-        most: steps to remember.
+        limit: steps to remember.
     """
 
-    def __init__(self, z, most=200):
+    def __init__(self, z, limit=200):
         self.z = np.array(z, "float32")
         self._past = []
         self._last = None
-        self._most = most
+        self._limit = limit
 
     def __len__(self):
         return len(self._past)
@@ -223,7 +221,7 @@ class Steps:
         moved = np.flatnonzero(z != self.z)
         latent = int(moved[0]) if len(moved) == 1 else None
         if len(moved) and (latent is None or latent != self._last):
-            self._past = [*self._past[1 - self._most :], self.z]
+            self._past = [*self._past[1 - self._limit :], self.z]
         if len(moved):
             self.z, self._last = z, latent
         return latent
@@ -337,14 +335,14 @@ class GarmentPicker:
     """Two controls, class and example, for one garment of a split.
 
     Args:
-        wear: `data.Dataset`; its validation garments are offered.
+        dataset: `data.Dataset`; its validation garments are offered.
         label: what the garment is for, such as "from".
         garment: (class name or index, example) to begin with.
         changed: called without arguments after another garment was chosen.
     """
 
-    def __init__(self, wear, label, garment, changed):
-        self._split, self._names = wear.validation, wear.class_names
+    def __init__(self, dataset, label, garment, changed):
+        self._split, self._names = dataset.validation, dataset.class_names
         kind, example = garment
         kind = self._names.index(kind) if isinstance(kind, str) else int(kind)
         style, layout = {"description_width": "initial"}, {"width": "auto"}
@@ -426,38 +424,32 @@ class _Shell(ipywidgets.VBox):
 # Shells: what a notebook calls
 
 
-def latent_sliders(model, wear, start=("Ankle boot", 0), name=None):
+class LatentSliders(_Shell):
     """One slider a latent, beside the garment that the code decodes to.
 
     Latents are ordered by their mean KL (VAE) or variance (autoencoder) on held-out garments; those a
     model does not use are folded away. A slider covers the middle 99 % of the aggregate posterior,
     whose histogram stands behind it. Buttons: a random code, back to the garment, undo.
 
+    ``z`` can be read and set, (latent_dim,).
+
     Args:
         model: `models.Autoencoder` or `models.VAE`.
-        wear: `data.Dataset`; its validation garments are used.
+        dataset: `data.Dataset`; its validation garments are used.
         start: (class name or index, example), the garment to begin with.
         name: of the model, for the title.
-
-    Returns:
-        `LatentSliders`, to be displayed.
     """
-    return LatentSliders(model, wear, start, name)
 
-
-class LatentSliders(_Shell):
-    """What `latent_sliders` returns. ``z`` can be read and set, (latent_dim,)."""
-
-    def __init__(self, model, wear, start=("Ankle boot", 0), name=None):
+    def __init__(self, model, dataset, start=("Ankle boot", 0), name=None):
         self.model = model
-        self.space = space = survey(model, wear.validation.images[:SURVEYED])
-        self._sampler = samplers.StandardNormal(model.latent_dim)
+        self.space = space = survey(model, dataset.validation.images[:SURVEYED])
+        self._sampler = priors.StandardNormal(model.latent_dim)
         source = "the prior N(0, I)"
         if not model.is_variational:  # it has no prior of its own
-            self._sampler, source = samplers.FittedGaussian(space.codes), "a Gaussian fitted to the codes"
+            self._sampler, source = priors.FittedGaussian(space.codes), "a Gaussian fitted to the codes"
         self._source = source
         self._seeds = iter(range(1, 1_000_000))
-        self._garment = GarmentPicker(wear, "start from", start, self._picked)
+        self._garment = GarmentPicker(dataset, "start from", start, self._picked)
         self._steps = Steps(encode(model, self._garment.image[None])[0])
         self._original = Picture(width=112)  # both fit side by side on a narrow page
         self._decoded = Picture(width=196, alt="decoded garment of the sliders' code", live=True)
@@ -551,27 +543,27 @@ class LatentSliders(_Shell):
         self._undo_button.disabled = not len(self._steps)
 
 
-def interpolation_slider(model, wear, first=("Sneaker", 0), second=("Ankle boot", 0), steps=11):
-    """Two garments, a slider between their codes, and the strip of steps.
-
-    Args:
-        model: `models.Autoencoder` or `models.VAE`.
-        wear: `data.Dataset`; its validation garments are offered.
-        first, second: (class name or index, example).
-        steps: pictures in the strip, both ends included.
-
-    Returns:
-        `InterpolationSlider`, to be displayed. ``way`` can be read and set, 0 to 1.
-    """
-    return InterpolationSlider(model, wear, first, second, steps)
+latent_sliders = LatentSliders  # what notebooks call it
 
 
 class InterpolationSlider(_Shell):
-    """What `interpolation_slider` returns."""
+    """Two garments, a slider between their codes, and the strip of steps.
 
-    def __init__(self, model, wear, first, second, steps=11):
+    ``fraction`` can be read and set, 0 to 1.
+
+    Args:
+        model: `models.Autoencoder` or `models.VAE`.
+        dataset: `data.Dataset`; its validation garments are offered.
+        first, second: (class name or index, example).
+        steps: pictures in the strip, both ends included.
+    """
+
+    def __init__(self, model, dataset, first=("Sneaker", 0), second=("Ankle boot", 0), steps=11):
         self.model, self._count = model, steps
-        self._ends = [GarmentPicker(wear, "from", first, self._renew), GarmentPicker(wear, "to", second, self._renew)]
+        self._ends = [
+            GarmentPicker(dataset, "from", first, self._renew),
+            GarmentPicker(dataset, "to", second, self._renew),
+        ]
         self._kind = ipywidgets.Dropdown(
             options=["straight", "spherical"], description="way", style={"description_width": "initial"}
         )
@@ -595,61 +587,58 @@ class InterpolationSlider(_Shell):
         self._renew()
 
     @property
-    def way(self):
+    def fraction(self):
         return self.sliders.values[0]
 
-    @way.setter
-    def way(self, way):
-        self.sliders.values = [float(way)]
+    @fraction.setter
+    def fraction(self, fraction):
+        self.sliders.values = [float(fraction)]
 
     def _renew(self, strip=True):
         with self._handling():
-            if not 0 <= self.way <= 1:
-                raise ValueError(f"way is {self.way:g}; expected 0 (the first garment) to 1 (the second).")
+            if not 0 <= self.fraction <= 1:
+                raise ValueError(f"fraction is {self.fraction:g}; expected 0 (the first garment) to 1 (the second).")
             if strip:
                 self._codes = encode(self.model, np.stack([end.image for end in self._ends]))
                 for picture, end, side in zip(self._originals, self._ends, ("from", "to"), strict=True):
                     picture.alt = f"original garment, {side}: {end.name}"
                     picture.show(garment_png(end.image), f"{side}: {end.name}")
-                codes = samplers.interpolate(*self._codes, self._count, self._kind.value)
+                codes = interpolation.interpolate(*self._codes, self._count, self._kind.value)
                 self._strip.show(garment_png(decode(self.model, codes)), f"{self._count} steps, {self._kind.value}")
-            z = on_the_way(*self._codes, self.way, self._kind.value)
-            self._decoded.show(picture_of(self.model, z), f"{self.way:.0%} of the way, {self._kind.value}")
+            z = code_between(*self._codes, self.fraction, self._kind.value)
+            self._decoded.show(picture_of(self.model, z), f"{self.fraction:.0%} of the way, {self._kind.value}")
 
 
-def latent_pad(model, wear, latents=None, start=("Ankle boot", 0)):
+interpolation_slider = InterpolationSlider  # what notebooks call it
+
+
+class LatentPad(_Shell):
     """A map of encoded garments: move over it with pointer or arrow keys and see the decoded garment.
+
+    ``point`` can be read and set, (2,).
 
     Args:
         model: `models.Autoencoder` or `models.VAE` with at least two latents.
-        wear: `data.Dataset`; its validation garments are drawn on the map.
+        dataset: `data.Dataset`; its validation garments are drawn on the map.
         latents: the two latents of the map; the two most important if None. The others keep the
             value they have for the garment ``start``.
         start: (class name or index, example).
 
-    Returns:
-        `LatentPad`, to be displayed. ``point`` can be read and set, (2,).
-
     Raises:
         ValueError: the model has one latent, or ``latents`` are not two of its.
     """
-    return LatentPad(model, wear, latents, start)
 
-
-class LatentPad(_Shell):
-    """What `latent_pad` returns."""
-
-    def __init__(self, model, wear, latents=None, start=("Ankle boot", 0)):
+    def __init__(self, model, dataset, latents=None, start=("Ankle boot", 0)):
         if model.latent_dim < 2:
             raise ValueError("a map needs two latents; this model has one. Use latent_sliders.")
-        split = wear.validation.head(min(SURVEYED, len(wear.validation)))
+        split = dataset.validation.head(min(SURVEYED, len(dataset.validation)))
         self.model = model
         self.space = space = survey(model, split.images)
         latents = sorted(space.order[:2].tolist()) if latents is None else list(latents)
         if len(set(latents)) != 2 or not all(0 <= latent < model.latent_dim for latent in latents):
             raise ValueError(f"latents are {latents}; expected two different ones, 0 to {model.latent_dim - 1}.")
         self.latents = latents
-        self._garment = GarmentPicker(wear, "start from", start, self._picked)
+        self._garment = GarmentPicker(dataset, "start from", start, self._picked)
         self._z = encode(model, self._garment.image[None])[0]
         low, high = space.low[latents], space.high[latents]
         across, up = (f"z[{latent}]" for latent in latents)
@@ -657,7 +646,7 @@ class LatentPad(_Shell):
             png=map_png(space.centres[:, latents], split.labels, low, high),
             alt=f"Map of {len(split):,} encoded garments, {across} to the right, {up} upwards, coloured by class.",
             axes=f"right {across}: {low[0]:.1f} to {high[0]:.1f} · up {up}: {low[1]:.1f} to {high[1]:.1f}",
-            legend=[[name, to_hex(colour)] for name, colour in zip(wear.class_names, plotting.COLOURS, strict=True)],
+            legend=[[name, to_hex(colour)] for name, colour in zip(dataset.class_names, plotting.COLOURS, strict=True)],
             low=low.tolist(),
             high=high.tolist(),
             point=self._z[latents].tolist(),
@@ -709,7 +698,10 @@ class LatentPad(_Shell):
         self._decoded.show(picture_of(self.model, self._z), caption)
 
 
-def compare_models(models_, wear, start=("Sneaker", 0), towards=("Ankle boot", 0)):
+latent_pad = LatentPad  # what notebooks call it
+
+
+class ModelComparison(_Shell):
     """The same garment and the same move in several models, side by side.
 
     Two moves: towards another garment's code, and off in a random direction. The second is counted in
@@ -717,34 +709,28 @@ def compare_models(models_, wear, start=("Sneaker", 0), towards=("Ankle boot", 0
     spared. Under each picture: its distance to the nearest held-out garment. Where it grows, the code
     space has a hole.
 
+    ``fraction`` (0 to 1) and ``offset`` (spreads) can be read and set.
+
     Args:
         models_: dict of label to `models.Autoencoder` or `models.VAE`.
-        wear: `data.Dataset`; its validation garments are used.
+        dataset: `data.Dataset`; its validation garments are used.
         start, towards: (class name or index, example).
-
-    Returns:
-        `ModelComparison`, to be displayed. ``way`` (0 to 1) and ``off`` (spreads) can be read and set.
 
     Raises:
         ValueError: no models.
     """
-    return ModelComparison(models_, wear, start, towards)
 
-
-class ModelComparison(_Shell):
-    """What `compare_models` returns."""
-
-    def __init__(self, models_, wear, start=("Sneaker", 0), towards=("Ankle boot", 0)):
+    def __init__(self, models_, dataset, start=("Sneaker", 0), towards=("Ankle boot", 0)):
         if not models_:
             raise ValueError("there is nothing to compare; give a dict of label to model.")
         self.models = dict(models_)
-        images = wear.validation.images[:SURVEYED]
+        images = dataset.validation.images[:SURVEYED]
         self._spread = {label: encode(model, images).std(axis=0) for label, model in self.models.items()}
         self._pool = Neighbours(images)
         self._seed = 1
         self._ends = [
-            GarmentPicker(wear, "start from", start, self._encode),
-            GarmentPicker(wear, "towards", towards, self._encode),
+            GarmentPicker(dataset, "start from", start, self._encode),
+            GarmentPicker(dataset, "towards", towards, self._encode),
         ]
         self.sliders = Sliders(
             rows=[
@@ -768,20 +754,20 @@ class ModelComparison(_Shell):
         self._encode()
 
     @property
-    def way(self):
+    def fraction(self):
         return self.sliders.values[0]
 
-    @way.setter
-    def way(self, way):
-        self.sliders.values = [float(way), self.off]
+    @fraction.setter
+    def fraction(self, fraction):
+        self.sliders.values = [float(fraction), self.offset]
 
     @property
-    def off(self):
+    def offset(self):
         return self.sliders.values[1]
 
-    @off.setter
-    def off(self, off):
-        self.sliders.values = [self.way, float(off)]
+    @offset.setter
+    def offset(self, offset):
+        self.sliders.values = [self.fraction, float(offset)]
 
     def codes(self):
         """Where the move leads in each model: dict of label to z, (latent_dim,)."""
@@ -789,7 +775,7 @@ class ModelComparison(_Shell):
         for label, (start, end) in self._codes.items():
             # Models of one latent_dim go in the same direction.
             direction = np.random.default_rng(self._seed).standard_normal(len(start))
-            codes[label] = start + self.way * (end - start) + self.off * self._spread[label] * direction
+            codes[label] = start + self.fraction * (end - start) + self.offset * self._spread[label] * direction
         return codes
 
     def turn(self):
@@ -817,37 +803,35 @@ class ModelComparison(_Shell):
                 self.pictures[label].show(garment_png(x_hat), f"{label} · {self._pool.distance(x_hat):.3f}")
 
 
-def explorer(wear, names=None, start=("Ankle boot", 0)):
-    """Any shipped model: choose it, then move its latents; a model with two latents gets its map too.
-
-    Args:
-        wear: `data.Dataset`.
-        names: names from `checkpoints.names`; all that have stored weights for ``wear`` if None.
-        start: (class name or index, example).
-
-    Returns:
-        `Explorer`, to be displayed. ``name`` can be read and set.
-    """
-    return Explorer(wear, shipped(wear) if names is None else names, start)
+compare_models = ModelComparison  # what notebooks call it
 
 
-def shipped(wear):
+def shipped(dataset):
     """Names of the models that have stored weights for a data set, as a list."""
     found = []
     for name in checkpoints.names():
         with contextlib.suppress(FileNotFoundError):
-            checkpoints.manifest(name, wear.slug)
+            checkpoints.manifest(name, dataset.slug)
             found.append(name)
     return found
 
 
 class Explorer(_Shell):
-    """What `explorer` returns. ``tool`` is the `LatentSliders` or `LatentPad` of the chosen model."""
+    """Any shipped model: choose it, then move its latents; a model with two latents gets its map too.
 
-    def __init__(self, wear, names, start=("Ankle boot", 0)):
+    ``name`` can be read and set; ``tool`` is the `LatentSliders` or `LatentPad` of the chosen model.
+
+    Args:
+        dataset: `data.Dataset`.
+        names: names from `checkpoints.names`; all that have stored weights for ``dataset`` if None.
+        start: (class name or index, example).
+    """
+
+    def __init__(self, dataset, names=None, start=("Ankle boot", 0)):
+        names = shipped(dataset) if names is None else names
         if not names:
             raise ValueError("there is no model to explore; `make checkpoints` trains them.")
-        self._wear, self._start = wear, start
+        self._dataset, self._start = dataset, start
         abouts = {name: checkpoints.plan(name).about for name in names}
         self._choice = ipywidgets.Dropdown(
             options=[(f"{name}: {about}", name) for name, about in abouts.items()],
@@ -859,7 +843,7 @@ class Explorer(_Shell):
         self._choice.observe(self._chosen, "value")
         self._place = ipywidgets.VBox()
         super().__init__(
-            "Explorer of the shipped models", f"{len(names)} models, {wear.name}", self._choice, self._place
+            "Explorer of the shipped models", f"{len(names)} models, {dataset.name}", self._choice, self._place
         )
         self._chosen()
 
@@ -873,14 +857,17 @@ class Explorer(_Shell):
 
     def _chosen(self, change=None):
         with self._handling():
-            model = checkpoints.load(self.name, self._wear.slug)
-            tools = [LatentSliders(model, self._wear, self._start, self.name)]
+            model = checkpoints.load(self.name, self._dataset.slug)
+            tools = [LatentSliders(model, self._dataset, self._start, self.name)]
             if model.latent_dim == 2:
-                tools.append(LatentPad(model, self._wear, start=self._start))
+                tools.append(LatentPad(model, self._dataset, start=self._start))
             for old in self._place.children:
                 _close(old)
             self.tool = tools[0]
             self._place.children = tools
+
+
+explorer = Explorer  # what notebooks call it
 
 
 def _close(widget):

@@ -9,11 +9,12 @@ import shutil
 import numpy as np
 import pytest
 
-from helpers import checkpoints, course, data, files, metrics, wardrobe
+from helpers import baselines, checkpoints, course, metrics, training, wardrobe
+from helpers.machinery import files, weights
 
 HISTORY = {"loss": [0.1 + 0.2, 1e-7], "kl": [3.0, 2.5]}
 every_shipped = pytest.mark.parametrize("name", checkpoints.names())
-every_data_set = pytest.mark.parametrize("slug", [data.SLUG, wardrobe.SLUG])
+every_data_set = pytest.mark.parametrize("slug", [course.FASHION_MNIST, wardrobe.SLUG])
 
 
 # --------------------------------------------------------------------------------------------------
@@ -32,7 +33,9 @@ def save(name, folder, numbers=None):
 
 @pytest.mark.parametrize("name", ["toy_ae", "toy_vae", "toy_conv_vae"])
 def test_loaded_weights_are_those_of_the_saved_model_bit_for_bit(shelf, name):
-    saved = save(name, shelf).weight_arrays()
+    model = save(name, shelf)
+    weights.round_weights(model, checkpoints.bits_on("fashion-mnist", name))
+    saved = model.weight_arrays()
     loaded = checkpoints.load(name).weight_arrays()
     assert list(loaded) == list(saved)
     for key, array in saved.items():
@@ -40,13 +43,21 @@ def test_loaded_weights_are_those_of_the_saved_model_bit_for_bit(shelf, name):
         np.testing.assert_array_equal(loaded[key], array)
 
 
+def test_to_store_a_model_leaves_it_as_it_is(shelf):
+    model = checkpoints.plan("toy_ae").build()
+    before = model.weight_arrays()
+    checkpoints.save(model, "toy_ae", {}, folder=shelf)
+    for key, array in model.weight_arrays().items():
+        np.testing.assert_array_equal(array, before[key])
+
+
 def test_rounding_changes_matrices_a_little_and_vectors_not_at_all(shelf):
     model = checkpoints.plan("toy_vae").build()
     model.sigma.assign(0.123456789)
     before = model.weight_arrays()
-    checkpoints.round_weights(model)
+    weights.round_weights(model)
     once = model.weight_arrays()
-    checkpoints.round_weights(model)
+    weights.round_weights(model)
     for key, array in model.weight_arrays().items():
         np.testing.assert_array_equal(array, once[key])
         np.testing.assert_allclose(array, before[key], rtol=1e-3, atol=1e-6)
@@ -62,23 +73,23 @@ def test_packed_weights_are_near_their_numbers_and_packing_twice_changes_nothing
         "bias": generator.normal(size=5).astype("float32"),
         "sigma": np.float32(0.123456789),
     }
-    packed = checkpoints._packed({key: np.asarray(array) for key, array in arrays.items()}, bits)
-    once = checkpoints._unpacked(packed)
+    packed = weights._packed({key: np.asarray(array) for key, array in arrays.items()}, bits)
+    once = weights._unpacked(packed)
     assert {key: array.dtype for key, array in once.items()} == dict.fromkeys(arrays, np.dtype("float32"))
     for key in ("bias", "sigma", "silent"):
         np.testing.assert_array_equal(once[key], arrays[key])
     error = np.abs(once["kernel"] - arrays["kernel"]).max(axis=(0, 1, 2))
     assert (error <= most * np.abs(arrays["kernel"]).max(axis=(0, 1, 2))).all()
     assert packed["kernel"].dtype.itemsize * 8 == bits
-    again = checkpoints._packed(once, bits)
+    again = weights._packed(once, bits)
     for key, array in packed.items():
         np.testing.assert_array_equal(array, again[key])
 
 
 def test_models_of_the_stand_in_take_eight_bits():
     assert checkpoints.bits_on(wardrobe.SLUG, "dense_vae_10") == 8
-    assert checkpoints.bits_on(data.SLUG, "dense_vae_10") == 16
-    assert checkpoints.bits_on(data.SLUG, "conv_vae_32") == 8
+    assert checkpoints.bits_on(course.FASHION_MNIST, "dense_vae_10") == 16
+    assert checkpoints.bits_on(course.FASHION_MNIST, "conv_vae_32") == 8
 
 
 def test_manifest_tells_the_whole_story(shelf):
@@ -183,7 +194,7 @@ def test_wrong_arrays_change_nothing_in_the_model(shelf):
     *_, last = arrays
     arrays = {key: array + 1 for key, array in arrays.items()} | {last: np.zeros(5, "float32")}
     with pytest.raises(files.DamagedFile):
-        checkpoints.assign(model, arrays, "some file")
+        weights.assign(model, arrays, "some file")
     for key, array in model.weight_arrays().items():
         np.testing.assert_array_equal(array, before[key])
 
@@ -195,7 +206,7 @@ def test_unknown_name_lists_the_known_ones(call):
 
 
 def test_model_without_weights_says_how_to_get_them(shelf):
-    with pytest.raises(FileNotFoundError, match="load_or_train\\('toy_ae', wear\\) trains it"):
+    with pytest.raises(FileNotFoundError, match="load_or_train\\('toy_ae', dataset\\) trains it"):
         checkpoints.load("toy_ae")
 
 
@@ -218,11 +229,11 @@ def test_load_or_train_trains_once_then_opens(shelf, tiny, name, capsys):
 
 def test_course_train_passes_over_shipped_weights(shelf, tiny, monkeypatch, capsys):
     save("toy_ae", shelf)
-    wear = dataclasses.replace(tiny, slug=checkpoints.DEFAULT)
-    checkpoints.load_or_train("toy_ae", wear)
+    dataset = dataclasses.replace(tiny, slug=course.FASHION_MNIST)
+    checkpoints.load_or_train("toy_ae", dataset)
     assert capsys.readouterr().out == ""
     monkeypatch.setenv("COURSE_TRAIN", "1")
-    checkpoints.load_or_train("toy_ae", wear)
+    checkpoints.load_or_train("toy_ae", dataset)
     assert "training" in capsys.readouterr().out
     assert checkpoints.manifest("toy_ae")["history"] != HISTORY
     monkeypatch.delenv("COURSE_TRAIN")
@@ -283,7 +294,7 @@ def test_shipped_weights_match_their_manifest(name, slug):
 
 
 def test_shipped_files_are_small_and_each_belongs_to_a_plan():
-    paths = [path for path in checkpoints.SHIPPED.rglob("*") if path.is_file()]
+    paths = [path for path in weights.SHIPPED.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in paths) < 40e6
     assert {path.stem for path in paths} <= {*checkpoints.names(), "classifier"}
     assert not [path.name for path in paths if path.suffix not in (".npz", ".json")]
@@ -292,16 +303,16 @@ def test_shipped_files_are_small_and_each_belongs_to_a_plan():
 # CI measures all models on both data sets again; elsewhere they take turns, which saves a minute.
 MEASURED = [
     pair
-    for i, pair in enumerate((name, data_set) for name in checkpoints.names() for data_set in ("wear", "drawn"))
+    for i, pair in enumerate((name, data_set) for name in checkpoints.names() for data_set in ("dataset", "drawn"))
     if os.environ.get("CI") or i % 4 in (0, 3)
 ]
 
 
 @pytest.mark.parametrize(("name", "data_set"), MEASURED)
 def test_metrics_of_the_manifest_come_out_again(request, name, data_set):
-    wear = request.getfixturevalue(data_set)
-    stored = checkpoints.manifest(name, wear.slug)["metrics"]
-    measured = metrics.measure(checkpoints.load(name, wear.slug), wear)
+    dataset = request.getfixturevalue(data_set)
+    stored = checkpoints.manifest(name, dataset.slug)["metrics"]
+    measured = metrics.measure(checkpoints.load(name, dataset.slug), dataset)
     assert set(measured) == set(stored)
     for key, value in measured.items():
         nats = key not in ("mse", "mse_standard_error", "dead_units", "active_units")
@@ -312,7 +323,7 @@ def silu(x):
     return x / (1 + np.exp(-x))
 
 
-def test_negative_elbo_of_dense_vae_10_by_numpy_alone(wear):
+def test_negative_elbo_of_dense_vae_10_by_numpy_alone(dataset):
     """S2 published 238.36. Nothing of the course is used here but the file and the images."""
     with np.load(course.DATA / "checkpoints" / "fashion-mnist" / "dense_vae_10.npz", allow_pickle=False) as stored:
         arrays = {key: stored[key].astype("float32") for key in stored.files}
@@ -329,7 +340,7 @@ def test_negative_elbo_of_dense_vae_10_by_numpy_alone(wear):
     assert [matrix.shape for matrix, _ in layers["encoder"]] == [(784, 512), (512, 256), (256, 128)] + [(128, 10)] * 2
     assert [matrix.shape for matrix, _ in layers["decoder"]] == [(10, 128), (128, 256), (256, 512), (512, 784)]
 
-    h = x = wear.test.images.reshape(10_000, 784)
+    h = x = dataset.test.images.reshape(10_000, 784)
     *hidden, (mean_matrix, mean_bias), (log_var_matrix, log_var_bias) = layers["encoder"]
     for matrix, bias in hidden:
         h = silu(h @ matrix + bias)
@@ -352,14 +363,14 @@ def test_negative_elbo_of_dense_vae_10_by_numpy_alone(wear):
     assert kl.mean() == pytest.approx(about["kl"], abs=0.001)
 
 
-def test_conv_vae_32_by_its_files(wear):
+def test_conv_vae_32_by_its_files(dataset):
     """The first public numbers of this model: the ELBO on all test images, the likelihood on 1,000.
 
     A thousand codes for each of 1,000 images take five to ten minutes. CI does all of them again; elsewhere 20 images
     are compared, one by one, with what is stored.
     """
     about, model = checkpoints.manifest("conv_vae_32")["metrics"], checkpoints.load("conv_vae_32")
-    bound = metrics.elbo(model, wear.test.images, seed=77).negative_elbo
+    bound = metrics.elbo(model, dataset.test.images, seed=77).negative_elbo
     assert bound.value <= 235.0
     assert bound.value == pytest.approx(about["negative_elbo"], abs=0.1)
     assert bound.standard_error == pytest.approx(about["negative_elbo_standard_error"], rel=0.01)
@@ -371,7 +382,7 @@ def test_conv_vae_32_by_its_files(wear):
     assert row.log_likelihood == pytest.approx(np.mean(row.per_image), abs=1e-3)
     assert len(row.per_image) == recipe["images"]
     many = recipe["images"] if os.environ.get("CI") else 20
-    coins = metrics.binarise(wear.test.images, recipe["binarised_with_seed"])[:many]
+    coins = metrics.binarise(dataset.test.images, recipe["binarised_with_seed"])[:many]
     assert set(np.unique(coins)) == {0, 1}
     found = metrics.log_likelihood_per_image(model, coins, recipe["samples"], recipe["seed"])
     np.testing.assert_allclose(found, row.per_image[:many], rtol=0, atol=0.05)
@@ -386,8 +397,8 @@ def test_conv_vae_32_by_its_files(wear):
         ("dense_ae_18_s2", 0.0118, 0.0140, range(1, 18)),
     ],
 )
-def test_autoencoders_of_18_codes(wear, name, least, most, dead):
-    model, images = checkpoints.load(name), wear.test.images
+def test_autoencoders_of_18_codes(dataset, name, least, most, dead):
+    model, images = checkpoints.load(name), dataset.test.images
     codes = model.encoder.predict(images, batch_size=1000, verbose=0)
     squares = np.square(images - model.decoder.predict(codes, batch_size=1000, verbose=0))
     assert least <= squares.mean(dtype="float64") <= most
@@ -396,25 +407,27 @@ def test_autoencoders_of_18_codes(wear, name, least, most, dead):
 
 
 @pytest.fixture(scope="module")
-def pca(wear):
-    return metrics.PCA(wear.train.images, 64)
+def pca(dataset):
+    return baselines.PCA(dataset.train.images, 64)
 
 
-def test_linear_autoencoder_comes_within_3_percent_of_pca(wear, pca):
-    best = metrics.mse(wear.test.images, pca.reconstruct(wear.test.images, 18)).value
-    found = metrics.mse(wear.test.images, checkpoints.load("linear_ae_18").reconstruct(wear.test.images)).value
+def test_linear_autoencoder_comes_within_3_percent_of_pca(dataset, pca):
+    best = metrics.mse(dataset.test.images, pca.reconstruct(dataset.test.images, 18)).value
+    found = metrics.mse(dataset.test.images, checkpoints.load("linear_ae_18").reconstruct(dataset.test.images)).value
     assert 0.97 * best < found < 1.03 * best
 
 
 @pytest.mark.parametrize("k, error", [(2, 0.0461), (8, 0.0266), (10, 0.0244), (18, 0.0195), (32, 0.0151), (64, 0.0104)])
-def test_pca_has_the_errors_measured_elsewhere(wear, pca, k, error):
-    assert metrics.mse(wear.test.images, pca.reconstruct(wear.test.images, k)).value == pytest.approx(error, abs=6e-5)
+def test_pca_has_the_errors_measured_elsewhere(dataset, pca, k, error):
+    assert metrics.mse(dataset.test.images, pca.reconstruct(dataset.test.images, k)).value == pytest.approx(
+        error, abs=6e-5
+    )
 
 
-def test_bounds_of_the_cross_entropy_are_those_measured_elsewhere(wear):
-    assert metrics.entropy_floor(wear.test.images).value == pytest.approx(189.86, abs=0.01)
-    mean = metrics.MeanImage(wear.train.images).reconstruct(wear.test.images)
-    assert metrics.bernoulli(wear.test.images, mean).value == pytest.approx(385.0, abs=0.1)
+def test_bounds_of_the_cross_entropy_are_those_measured_elsewhere(dataset):
+    assert metrics.entropy_floor(dataset.test.images).value == pytest.approx(189.86, abs=0.01)
+    mean = baselines.MeanImage(dataset.train.images).reconstruct(dataset.test.images)
+    assert metrics.bernoulli(dataset.test.images, mean).value == pytest.approx(385.0, abs=0.1)
 
 
 def test_no_shipped_vae_is_below_the_floor_or_above_the_mean_image():
@@ -427,6 +440,6 @@ def test_no_shipped_vae_is_below_the_floor_or_above_the_mean_image():
 
 
 def test_drawings_get_a_third_of_the_epochs():
-    assert checkpoints.recipe_on("wardrobe", {"epochs": 50, "batch_size": 3}) == {"epochs": 17, "batch_size": 3}
-    assert checkpoints.recipe_on("wardrobe", {"epochs": 6, "kl_warmup_epochs": 3})["kl_warmup_epochs"] == 1
-    assert checkpoints.recipe_on("fashion-mnist", {"epochs": 50}) == {"epochs": 50}
+    assert training.recipe_on("wardrobe", {"epochs": 50, "batch_size": 3}) == {"epochs": 17, "batch_size": 3}
+    assert training.recipe_on("wardrobe", {"epochs": 6, "kl_warmup_epochs": 3})["kl_warmup_epochs"] == 1
+    assert training.recipe_on("fashion-mnist", {"epochs": 50}) == {"epochs": 50}

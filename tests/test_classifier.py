@@ -4,11 +4,12 @@ import shutil
 
 import numpy as np
 import pytest
+from support import smooth_images, tiny_dataset
 
-from conftest import smooth_images, tiny_dataset
-from helpers import checkpoints, classifier, data, files, wardrobe
+from helpers import classifier, course, data, wardrobe
+from helpers.machinery import files, weights
 
-every_data_set = pytest.mark.parametrize("slug", [data.SLUG, wardrobe.SLUG])
+every_data_set = pytest.mark.parametrize("slug", [course.FASHION_MNIST, wardrobe.SLUG])
 
 
 def stripes(dataset):
@@ -36,7 +37,7 @@ def trained(striped):
 
 def test_it_learns_and_its_accuracy_is_the_share_of_right_classes(trained, striped):
     model, history = trained
-    found = classifier.predict(model, striped.test.images)
+    found = model.classify(striped.test.images)
     assert (found.dtype, found.shape) == (np.int64, (120,))
     share = np.mean(found == striped.test.labels)
     assert share > 0.8
@@ -62,23 +63,23 @@ def test_training_repeats_with_its_seed(striped):
 
 def test_features_are_what_the_last_layer_reads(trained, striped):
     model, images = trained[0], striped.test.images
-    seen = classifier.features(model, images)
+    seen = model.features(images)
     assert (seen.dtype, seen.shape) == (np.float32, (120, 64))
     matrix, bias = model.get_layer("logits").get_weights()
-    np.testing.assert_allclose(seen @ matrix + bias, classifier.logits(model, images), atol=1e-3)
-    assert classifier.features(model, images[:0]).shape == (0, 64)
+    np.testing.assert_allclose(seen @ matrix + bias, model._outputs_of("logits", images), atol=1e-3)
+    assert model.features(images[:0]).shape == (0, 64)
 
 
 def test_features_do_not_depend_on_the_batch_and_are_never_dropped_out(trained):
     images = smooth_images(300, seed=5)  # more than one batch
-    seen = classifier.features(trained[0], images)
-    np.testing.assert_allclose(classifier.features(trained[0], images[250:260]), seen[250:260], atol=1e-4)
-    np.testing.assert_array_equal(classifier.features(trained[0], images), seen)
+    seen = trained[0].features(images)
+    np.testing.assert_allclose(trained[0].features(images[250:260]), seen[250:260], atol=1e-4)
+    np.testing.assert_array_equal(trained[0].features(images), seen)
 
 
 def test_images_out_of_range_are_refused(trained):
     with pytest.raises(ValueError, match=r"expected \[0, 1\]"):
-        classifier.features(trained[0], np.full((2, 28, 28, 1), 255.0))
+        trained[0].features(np.full((2, 28, 28, 1), 255.0))
 
 
 # --------------------------------------------------------------------------------------------------
@@ -90,7 +91,7 @@ def parcel(striped, tmp_path_factory):
     """A classifier shipped to an empty folder after one epoch; that folder."""
     folder = tmp_path_factory.mktemp("parcel")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoints, "SHIPPED", folder)
+        patch.setattr(weights, "SHIPPED", folder)
         patch.setitem(classifier.RECIPE, "epochs", 1)
         classifier.ship(striped, verbose=False)
     return folder
@@ -99,7 +100,7 @@ def parcel(striped, tmp_path_factory):
 @pytest.fixture
 def shipped(striped, parcel, tmp_path, monkeypatch):
     """A copy of that folder in the place of what the course ships; its part for the data set."""
-    monkeypatch.setattr(checkpoints, "SHIPPED", shutil.copytree(parcel, tmp_path / "shipped"))
+    monkeypatch.setattr(weights, "SHIPPED", shutil.copytree(parcel, tmp_path / "shipped"))
     monkeypatch.setitem(classifier.RECIPE, "epochs", 1)
     return tmp_path / "shipped" / striped.slug
 
@@ -136,9 +137,9 @@ def edit(change):
         (cut, "SHA-256"),
         (lambda folder: (folder / "classifier.npz").unlink(), "missing beside its manifest"),
         (lambda folder: (folder / "classifier.json").write_text("{"), "it is not JSON"),
-        (lambda folder: (folder / "classifier.json").write_text("[]"), "another classifier"),
-        (edit(lambda about: about["configuration"].update(filters=[1, 2, 3])), "another classifier"),
-        (edit(lambda about: about["configuration"]["recipe"].update(epochs=99)), "another classifier"),
+        (lambda folder: (folder / "classifier.json").write_text("[]"), "another model"),
+        (edit(lambda about: about["configuration"].update(filters=[1, 2, 3])), "another model"),
+        (edit(lambda about: about["configuration"]["recipe"].update(epochs=99)), "another model"),
     ],
 )
 def test_each_fault_names_file_and_remedy(shipped, striped, fault, words):
@@ -150,7 +151,7 @@ def test_each_fault_names_file_and_remedy(shipped, striped, fault, words):
 
 
 def test_data_without_a_classifier_say_how_to_get_one():
-    with pytest.raises(FileNotFoundError, match=r"for nowhere; classifier\.ship\(wear\)"):
+    with pytest.raises(FileNotFoundError, match=r"for nowhere; classifier\.ship\(dataset\)"):
         classifier.load("nowhere")
 
 
@@ -159,12 +160,12 @@ def test_shipped_files_are_small_and_whole(slug):
     about, model = classifier.manifest(slug), classifier.load(slug)
     assert about["parameters"] == model.count_params() < 100_000
     for suffix in (".json", ".npz"):
-        assert (checkpoints.SHIPPED / slug / f"classifier{suffix}").stat().st_size < 250_000
+        assert (weights.SHIPPED / slug / f"classifier{suffix}").stat().st_size < 250_000
     assert len(about["history"]["loss"]) == about["configuration"]["recipe"]["epochs"]
     assert about["metrics"]["accuracy"] >= 0.89
 
 
-@pytest.mark.parametrize("data_set", ["wear", "drawn"])
+@pytest.mark.parametrize("data_set", ["dataset", "drawn"])
 def test_accuracy_of_the_manifest_comes_out_again(request, data_set):
     dataset = request.getfixturevalue(data_set)
     measured, stored = classifier.measure(classifier.load(dataset.slug), dataset), classifier.manifest(dataset.slug)

@@ -4,7 +4,6 @@ Most tests use a tiny data set of the same layout, in a folder of the test, and 
 mirrors' place. No test touches the network. Tests of the real files are skipped where those are absent.
 """
 
-import ast
 import dataclasses
 import errno
 import functools
@@ -15,7 +14,6 @@ import os
 import re
 import shutil
 import struct
-import sys
 import threading
 import time
 import tracemalloc
@@ -26,6 +24,7 @@ import numpy as np
 import pytest
 
 from helpers import course, data, wardrobe
+from helpers.machinery import download, files, published
 
 IMAGES, LABELS, TEST_IMAGES, TEST_LABELS = range(4)
 
@@ -85,8 +84,8 @@ class Tiny:
 def tiny(monkeypatch, tmp_path):
     """The tiny set in the real one's place; nothing is found anywhere until a test puts it there."""
     tiny = Tiny(tmp_path)
-    monkeypatch.setattr(data, "FILES", tiny.files)
-    monkeypatch.setattr(data, "MIRRORS", ())
+    monkeypatch.setattr(published, "FILES", tiny.files)
+    monkeypatch.setattr(download, "MIRRORS", ())
     monkeypatch.setattr(data, "VALIDATION_SIZE", 10)
     monkeypatch.setattr(course, "DATA", tmp_path / "data")
     monkeypatch.setattr(course, "keras_home", lambda: tmp_path / "keras")
@@ -113,26 +112,26 @@ def check_message(error, *words):
 
 
 def test_shapes_types_and_range(tiny):
-    wear = data.load(tiny.place(tiny.elsewhere), verbose=False)
-    assert (len(wear.train), len(wear.validation), len(wear.test)) == (50, 10, 20)
-    for split in (wear.train, wear.validation, wear.test):
+    dataset = data.load(tiny.place(tiny.elsewhere), verbose=False)
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (50, 10, 20)
+    for split in (dataset.train, dataset.validation, dataset.test):
         assert split.images.dtype == np.float32
         assert split.images.shape == (len(split), 28, 28, 1)
         assert split.labels.dtype == np.int64
         assert split.labels.shape == (len(split),)
         assert split.images.min() >= 0
         assert split.images.max() <= 1
-    assert wear.name == "Fashion-MNIST"
-    assert wear.slug == "fashion-mnist"
-    assert len(wear.class_names) == 10
+    assert dataset.name == "Fashion-MNIST"
+    assert dataset.slug == "fashion-mnist"
+    assert len(dataset.class_names) == 10
 
 
 def test_pixels_are_divided_by_255_and_keep_their_place(tiny):
-    wear = data.load(tiny.place(tiny.elsewhere), verbose=False)
-    assert np.array_equal(wear.test.images[..., 0] * np.float32(255), tiny.arrays[TEST_IMAGES])
-    assert np.array_equal(wear.test.labels, tiny.arrays[TEST_LABELS])
+    dataset = data.load(tiny.place(tiny.elsewhere), verbose=False)
+    assert np.array_equal(dataset.test.images[..., 0] * np.float32(255), tiny.arrays[TEST_IMAGES])
+    assert np.array_equal(dataset.test.labels, tiny.arrays[TEST_LABELS])
     pairs = {(image.tobytes(), label) for image, label in zip(*tiny.arrays[:2], strict=True)}
-    for split in (wear.train, wear.validation):
+    for split in (dataset.train, dataset.validation):
         pixels = np.rint(split.images[..., 0] * 255).astype(tiny.arrays[IMAGES].dtype)
         found = {(image.tobytes(), label) for image, label in zip(pixels, split.labels, strict=True)}
         assert len(found) == len(split)
@@ -150,8 +149,8 @@ def test_validation_is_stratified_and_the_split_is_fixed(tiny):
 
 
 def test_arrays_cannot_be_damaged_by_a_cell(tiny):
-    wear = data.load(tiny.place(tiny.elsewhere), verbose=False)
-    for split in (wear.train, wear.validation, wear.test, wear.head(train=3).train):
+    dataset = data.load(tiny.place(tiny.elsewhere), verbose=False)
+    for split in (dataset.train, dataset.validation, dataset.test, dataset.head(train=3).train):
         for array in (split.images, split.labels, split.flat, split.of_class(0)):
             with pytest.raises(ValueError, match="read-only"):
                 array[0] = 0
@@ -179,19 +178,19 @@ def test_of_class_refuses_what_is_no_class(tiny, k):
 
 
 def test_dataset_head_shortens_what_is_named_and_keeps_the_rest(tiny):
-    wear = data.load(tiny.place(tiny.elsewhere), verbose=False)
-    small = wear.head(train=7, test=2)
+    dataset = data.load(tiny.place(tiny.elsewhere), verbose=False)
+    small = dataset.head(train=7, test=2)
     assert (len(small.train), len(small.validation), len(small.test)) == (7, 10, 2)
-    assert np.array_equal(small.train.images, wear.train.images[:7])
-    assert small.source == wear.source
-    assert len(wear.train) == 50
+    assert np.array_equal(small.train.images, dataset.train.images[:7])
+    assert small.source == dataset.source
+    assert len(dataset.train) == 50
 
 
 @pytest.mark.parametrize("n", [0, -1, 51, 2.0, True, "5"])
 def test_head_refuses_what_is_no_number_of_images(tiny, n):
-    wear = data.load(tiny.place(tiny.elsewhere), verbose=False)
+    dataset = data.load(tiny.place(tiny.elsewhere), verbose=False)
     with pytest.raises(ValueError, match=r"train: Cannot take the first .* 1 to 50"):
-        wear.head(train=n)
+        dataset.head(train=n)
 
 
 @pytest.mark.parametrize(
@@ -403,7 +402,7 @@ def test_right_content_packed_by_another_gzip_is_right(tiny):
 def test_mnist_is_recognised(tiny, monkeypatch, again):
     digits = idx(np.full((60, 28, 28), 7))
     known = md5(digits) if again else md5(pack(digits))
-    monkeypatch.setattr(data, "MNIST_MD5", frozenset([known]))
+    monkeypatch.setattr(published, "MNIST_MD5", frozenset([known]))
     folder = tiny.spoil(tiny.elsewhere, IMAGES, pack(digits))
     with pytest.raises(data.DataError) as error:
         data.load(folder)
@@ -416,8 +415,8 @@ def test_published_sums_of_mnist_are_the_ones_known():
         "d53e105ee54ea40749a09fcbcd1e9432",
         "9fb629c4189551a2d022fa330f9573f3",
         "ec29112dd5afa0611ce80d1b7f02629c",
-    } <= data.MNIST_MD5
-    assert not data.MNIST_MD5 & {sum for file in data.FILES for sum in (file.md5, file.content_md5)}
+    } <= published.MNIST_MD5
+    assert not published.MNIST_MD5 & {sum for file in data.FILES for sum in (file.md5, file.content_md5)}
 
 
 def test_a_folder_in_a_files_place(tiny):
@@ -434,7 +433,7 @@ def test_an_unreadable_file(tiny, monkeypatch):
     def refuse(path, mode="r"):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr(data, "open", refuse, raising=False)
+    monkeypatch.setattr(published, "open", refuse, raising=False)
     with pytest.raises(data.DataError) as error:
         data.load()
     check_message(error, f"{tiny.names[IMAGES]} cannot be read (Permission denied)", "allow reading")
@@ -611,7 +610,7 @@ def test_the_next_mirror_is_asked(tiny, server, capfd, behaviour):
 
 @pytest.mark.parametrize("behaviour", ["good", "no_length", "moved"])
 def test_load_downloads_what_is_nowhere(tiny, server, monkeypatch, capsys, behaviour):
-    monkeypatch.setattr(data, "MIRRORS", (server.url(behaviour),))
+    monkeypatch.setattr(download, "MIRRORS", (server.url(behaviour),))
     assert data.load().source == "data/fashion-mnist (downloaded now)"
     assert names_in(tiny.home) == sorted(tiny.names)
     captured = capsys.readouterr()
@@ -634,7 +633,7 @@ def test_mirrors_may_complete_each_other(tiny, server):
 
 def test_only_missing_files_are_fetched(tiny, server, monkeypatch):
     tiny.place(tiny.home, [IMAGES, TEST_LABELS])
-    monkeypatch.setattr(data, "MIRRORS", (server.url("good"),))
+    monkeypatch.setattr(download, "MIRRORS", (server.url("good"),))
     data.load(verbose=False)
     assert [name for _, name in server.asked] == [tiny.names[LABELS], tiny.names[TEST_IMAGES]]
 
@@ -651,7 +650,7 @@ def test_no_network_lists_each_mirror_with_its_reason(tiny, server, monkeypatch)
     port = closed.server_port
     closed.server_close()
     mirrors = (f"http://127.0.0.1:{port}/a/", server.url("absent"), "no address at all")
-    monkeypatch.setattr(data, "MIRRORS", mirrors)
+    monkeypatch.setattr(download, "MIRRORS", mirrors)
     with pytest.raises(data.DataError) as error:
         data.load(verbose=False)
     check_message(error, f"127.0.0.1:{port}: Connection refused", "HTTP 404", "no address at all: unknown url type")
@@ -686,13 +685,13 @@ def test_drawings_stand_in_where_no_mirror_answers(tiny, drawings, capsys):
 
 
 def test_drawings_stand_in_where_every_mirror_fails_later(tiny, drawings, server, monkeypatch):
-    monkeypatch.setattr(data, "MIRRORS", (server.url("absent"),))
+    monkeypatch.setattr(download, "MIRRORS", (server.url("absent"),))
     assert data.load(verbose=False) is drawings
 
 
 @pytest.mark.parametrize("behaviour", ["slow", "silent", "absent"])
 def test_no_drawings_where_one_mirror_works(tiny, drawings, server, monkeypatch, behaviour):
-    monkeypatch.setattr(data, "MIRRORS", (server.url(behaviour), server.url("good")))
+    monkeypatch.setattr(download, "MIRRORS", (server.url(behaviour), server.url("good")))
     monkeypatch.setattr(data, "fetch", functools.partial(data.fetch, timeout=1.0, limit=1.5))
     assert data.load(verbose=False).name == "Fashion-MNIST"
 
@@ -711,24 +710,27 @@ def test_drawings_can_be_chosen(tiny, drawings, monkeypatch):
     assert data.load(tiny.home, verbose=False).slug == "fashion-mnist"  # a named folder is meant
 
 
-def test_claims_know_what_they_are_about(tiny, drawings, capsys):
-    data.load(verbose=False)
+def test_claims_know_what_they_are_about(tiny, drawings, capsys, monkeypatch):
+    monkeypatch.setattr(course, "_stand_in", None)
+    stand_in, real = data.load(verbose=False), data.load(tiny.place(tiny.home), verbose=False)
+    assert course.stand_in() is None, "opening a data set decides nothing"
+    assert course.use(stand_in) is stand_in
     course.claim("trousers have two legs", False)
-    assert "Not so on the drawn wardrobe" in capsys.readouterr().out
-    data.load(tiny.place(tiny.home), verbose=False)
+    assert "Not so on drawings" in capsys.readouterr().out
+    course.use(real)
     with pytest.raises(AssertionError, match="two legs"):
         course.claim("trousers have two legs", False)
 
 
 def test_mirrors_that_never_answer_are_given_up(tiny, server):
     with pytest.raises(data.UnreachableError) as error:
-        data._ask_mirrors([server.url("silent")] * 3, seconds=0.3)
+        download.ask_mirrors([server.url("silent")] * 3, seconds=0.3)
     check_message(error, "no answer")
 
 
 def test_packed_files_are_the_files(tiny):
-    wear = data.load(tiny.place(tiny.home), verbose=False)
-    assert list(data.packed_files(wear).values()) == tiny.packed
+    dataset = data.load(tiny.place(tiny.home), verbose=False)
+    assert list(data.packed_files(dataset).values()) == tiny.packed
 
 
 def test_packed_drawings_have_the_format_of_the_files(tiny, drawings):
@@ -753,13 +755,13 @@ def test_two_downloads_at_once_do_not_harm_each_other(tiny, server):
 
 
 def stop_while_receiving(monkeypatch, error):
-    pieces = data._pieces
+    pieces = download._pieces
 
     def interrupted(*args):
         yield next(pieces(*args))
         raise error
 
-    monkeypatch.setattr(data, "_pieces", interrupted)
+    monkeypatch.setattr(download, "_pieces", interrupted)
 
 
 def stop_at(name):
@@ -793,14 +795,10 @@ def test_a_full_disk(tiny, server, monkeypatch, moment):
 
 def test_a_folder_that_cannot_be_written(tiny, server, monkeypatch):
     # Simulated, because tests that run as root may write everywhere.
-    def refuse(path, mode="r"):
-        raise OSError(errno.EROFS, "Read-only file system", str(path))
+    def refuse(dir, **_):
+        raise OSError(errno.EROFS, "Read-only file system", str(dir))
 
-    def refuse_too(self, missing_ok=False):
-        raise OSError(errno.EROFS, "Read-only file system", str(self))
-
-    monkeypatch.setattr(data, "open", refuse, raising=False)
-    monkeypatch.setattr(data.Path, "unlink", refuse_too)
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
     with pytest.raises(data.DataError) as error:
         data.fetch(mirrors=[server.url("good")], verbose=False)
     check_message(error, "cannot be written", "Read-only file system", "FASHION_MNIST_DIR", str(tiny.home))
@@ -839,12 +837,13 @@ def test_a_rename_refused_because_another_process_was_faster(tiny, server, monke
 def test_old_parts_of_killed_processes_are_swept(tiny, server):
     tiny.home.mkdir(parents=True)
     old, young, other = (
-        tiny.home / name for name in (f"{tiny.names[0]}.1-ab.partial", f"{tiny.names[0]}.2-cd.partial", "notes.partial")
+        tiny.home / name
+        for name in (f".{tiny.names[0]}.1-ab.partial", f".{tiny.names[0]}.2-cd.partial", "notes.partial")
     )
     for path in (old, young, other):
         path.write_bytes(b"part")
     for path in (old, other):
-        os.utime(path, (time.time() - 2 * data._STALE,) * 2)
+        os.utime(path, (time.time() - 2 * files._STALE,) * 2)
     data.fetch(mirrors=[server.url("good")], verbose=False)
     assert not old.exists()
     assert young.exists()  # its process may be at work
@@ -862,18 +861,6 @@ def test_a_fetched_file_is_as_readable_as_any_other(tiny, server, tmp_path):
 # Records
 
 
-def test_imports_stay_few():
-    with open(data.__file__, encoding="utf-8") as stream:
-        tree = ast.parse(stream.read())
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            names.add(node.module.split(".")[0])
-    assert names - set(sys.stdlib_module_names) == {"numpy", "sklearn", "tqdm", "helpers"}
-
-
 def test_the_readme_lists_the_records_of_the_loader():
     text = (course.ROOT / "data" / "README.md").read_text(encoding="utf-8")
     for file in data.FILES:
@@ -882,7 +869,7 @@ def test_the_readme_lists_the_records_of_the_loader():
         assert file.md5 in line
         assert f"{file.shape[0]:,}" in line
         assert str(file.magic) in line
-    for mirror in data.MIRRORS:
+    for mirror in download.MIRRORS:
         assert mirror in text
 
 
@@ -892,46 +879,46 @@ def test_the_readme_lists_the_records_of_the_loader():
 
 @pytest.fixture(scope="module")
 def real_place():
-    if course.data_directory() is None and not (course.DATA / data.SLUG / data.FILES[0].name).exists():
+    if course.data_directory() is None and not (course.DATA / course.FASHION_MNIST / data.FILES[0].name).exists():
         pytest.skip("the real files are absent: FASHION_MNIST_DIR is not set, data/fashion-mnist/ is empty")
     return data.find()
 
 
 @pytest.fixture(scope="module")
-def wear(real_place):
+def dataset(real_place):
     return data.load(verbose=False)
 
 
-def test_real_splits(wear):
-    assert (len(wear.train), len(wear.validation), len(wear.test)) == (55_000, 5_000, 10_000)
-    assert np.bincount(wear.train.labels).tolist() == [5_500] * 10
-    assert np.bincount(wear.validation.labels).tolist() == [500] * 10
-    assert np.bincount(wear.test.labels).tolist() == [1_000] * 10
+def test_real_splits(dataset):
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (55_000, 5_000, 10_000)
+    assert np.bincount(dataset.train.labels).tolist() == [5_500] * 10
+    assert np.bincount(dataset.validation.labels).tolist() == [500] * 10
+    assert np.bincount(dataset.test.labels).tolist() == [1_000] * 10
 
 
-def test_real_pixels(wear):
-    published = np.concatenate([wear.train.images, wear.validation.images])
+def test_real_pixels(dataset):
+    published = np.concatenate([dataset.train.images, dataset.validation.images])
     assert published.dtype == np.float32
     assert (published.min(), published.max()) == (0, 1)
     assert published.mean(dtype=np.float64) == pytest.approx(0.286, abs=5e-4)
 
 
-def test_real_train_and_validation_share_nothing_and_lack_nothing(wear, real_place):
-    published = data._read(real_place.directory / data.FILES[IMAGES].name, data.FILES[IMAGES])
-    halves = [np.rint(split.images[..., 0] * 255).astype(np.uint8) for split in (wear.train, wear.validation)]
+def test_real_train_and_validation_share_nothing_and_lack_nothing(dataset, real_place):
+    pixels = published.read(real_place.directory / data.FILES[IMAGES].name, data.FILES[IMAGES])
+    halves = [np.rint(split.images[..., 0] * 255).astype(np.uint8) for split in (dataset.train, dataset.validation)]
 
     def sums(images):
         return sorted(zlib.crc32(np.ascontiguousarray(image)) for image in images)
 
-    assert sum(int(half.sum()) for half in halves) == int(published.sum())
-    assert sums(np.concatenate(halves)) == sums(published)
+    assert sum(int(half.sum()) for half in halves) == int(pixels.sum())
+    assert sums(np.concatenate(halves)) == sums(pixels)
 
 
-def test_real_split_is_fixed(wear):
+def test_real_split_is_fixed(dataset):
     """Every stored number rests on this split; if this fails, all of them have to be made anew."""
     sums = [
         [zlib.crc32(split.images), zlib.crc32(split.labels.astype("<i8"))]
-        for split in (wear.train, wear.validation, wear.test)
+        for split in (dataset.train, dataset.validation, dataset.test)
     ]
     assert sums == [
         [0x8707BA88, 0x6B76C540],
@@ -951,9 +938,9 @@ def test_real_files_load_in_seconds_and_within_memory(real_place):
         tracemalloc.stop()
 
 
-def test_the_names_of_the_classes_are_right(wear):
+def test_the_names_of_the_classes_are_right(dataset):
     """What a garment looks like, against its name: a list in another order would fail."""
-    means = {name: wear.test.of_class(k).mean(axis=0)[..., 0] for k, name in enumerate(wear.class_names)}
+    means = {name: dataset.test.of_class(k).mean(axis=0)[..., 0] for k, name in enumerate(dataset.class_names)}
 
     def most(share):
         return max(means, key=lambda name: share(means[name]))

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from support import small_autoencoder, small_vae
 
-from conftest import small_autoencoder, small_vae
-from helpers import exercises, metrics
+from helpers import baselines, exercises, metrics
 
 # number: (right answer, or how to find it; {wrong answer: a word of its hint})
 PLAIN = {
@@ -89,7 +89,7 @@ def test_worth_of_the_class(tiny):
 
 
 def test_components_to_match_an_autoencoder(tiny):
-    x_hat = metrics.PCA(tiny.train.images, 5).reconstruct(tiny.test.images)
+    x_hat = baselines.PCA(tiny.train.images, 5).reconstruct(tiny.test.images)
 
     class AlmostPCA:
         """In an autoencoder's place: a little better than five components."""
@@ -229,8 +229,8 @@ def test_precision_by_hand(capsys):
 def test_better_thief(tiny, monkeypatch, capsys):
     """Judged by a toy: how dark the pictures are is their distance, how even they are their memorisation."""
 
-    def judge(pictures, wear, eye):
-        assert (wear, eye) == (tiny, "eye")
+    def judge(pictures, dataset, eye):
+        assert (dataset, eye) == (tiny, "eye")
         return {
             "frechet_distance": metrics.Estimate(float(1 - pictures.mean()), 0.0),
             "memorisation": metrics.Estimate(float(1 - pictures.std()), 0.0),

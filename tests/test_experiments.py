@@ -8,18 +8,20 @@ import numpy as np
 import pytest
 
 from helpers import (
+    baselines,
     checkpoints,
     classifier,
-    data,
-    experiments,
-    files,
+    course,
     metrics,
     models,
-    samplers,
+    priors,
+    seeds,
     sweeps,
     training,
     wardrobe,
 )
+from helpers.machinery import files, weights
+from helpers.making import experiments
 
 # --------------------------------------------------------------------------------------------------
 # Trainings that vary one thing
@@ -41,7 +43,7 @@ def experiment(tmp_path, monkeypatch, tiny):
     monkeypatch.setattr(checkpoints, "RESULTS", tmp_path)
     monkeypatch.setattr(sweeps, "FOLDER", tmp_path / "sweeps")
     monkeypatch.setattr(sweeps, "run", inline)
-    monkeypatch.setattr(sweeps, "_wear", lambda slug: tiny)
+    monkeypatch.setattr(sweeps, "_dataset", lambda slug: tiny)
     return tmp_path / "tiny" / "toy.json"
 
 
@@ -53,7 +55,7 @@ def test_experiment_stores_a_row_a_training_and_pca_beside(experiment, tiny):
     assert table.latent_dim.tolist() == [2, 3, 2, 2, 3, 3]
     assert table.seed.tolist()[2:] == [1, 2, 1, 2]
     assert table.variant.tolist()[2:] == ["2 codes"] * 2 + ["3 codes"] * 2
-    pca = metrics.PCA(tiny.train.images, 3)
+    pca = baselines.PCA(tiny.train.images, 3)
     assert table.mse[0] == metrics.mse(tiny.test.images, pca.reconstruct(tiny.test.images, 2)).value
     model = models.dense_autoencoder(latent_dim=3, hidden=(4,), seed=2)
     history = training.fit(model, tiny, verbose=False, epochs=1, batch_size=100, seed=2)
@@ -84,11 +86,11 @@ def test_experiment_on_vaes_keeps_what_the_comparison_needs(experiment, tiny, mo
 def test_interrupted_experiment_goes_on(experiment, tiny, monkeypatch):
     measure, calls = metrics.measure, []
 
-    def fail_at_the_third(model, wear):
+    def fail_at_the_third(model, dataset):
         calls.append(model.latent_dim)
         if len(calls) == 3:
             raise OSError("no space left")
-        return measure(model, wear)
+        return measure(model, dataset)
 
     monkeypatch.setattr(metrics, "measure", fail_at_the_third)
     with pytest.warns(RuntimeWarning, match="no space left"), pytest.raises(RuntimeError, match="toy is not whole"):
@@ -108,7 +110,7 @@ def test_rows_of_another_recipe_are_thrown_away(experiment, tiny):
 
 
 def test_the_stand_in_gets_a_third_of_the_epochs():
-    real, drawn = (experiments.setting_on(slug, "kl_warmup") for slug in (data.SLUG, wardrobe.SLUG))
+    real, drawn = (experiments.setting_on(slug, "kl_warmup") for slug in (course.FASHION_MNIST, wardrobe.SLUG))
     assert real == experiments.EXPERIMENTS["kl_warmup"]
     assert drawn["recipe"]["epochs"] == -(-real["recipe"]["epochs"] // 3)
     assert drawn["variants"]["from 0"]["recipe"] == {"kl_warmup_epochs": 1, "kl_start": 0.0}
@@ -131,7 +133,7 @@ def whole(name, slug):
     return table, recipe
 
 
-@pytest.mark.parametrize("slug", [data.SLUG, wardrobe.SLUG])
+@pytest.mark.parametrize("slug", [course.FASHION_MNIST, wardrobe.SLUG])
 @pytest.mark.parametrize("name", experiments.EXPERIMENTS)
 def test_stored_experiments_are_whole_and_of_today(name, slug):
     table, _ = whole(name, slug)
@@ -175,10 +177,10 @@ def test_sweep_stores_validation_and_test_figures(sweep, tiny):
 def test_diverged_training_is_an_outcome_of_a_sweep(sweep):
     assert sweep.status.tolist() == ["done"] * 2 + ["failed"] * 2
     assert sweep.validation_negative_elbo.isna().tolist() == [False] * 2 + [True] * 2
-    assert sweeps.summary(sweep, "variant", "validation_negative_elbo").index.tolist() == ["wide"]
+    assert seeds.summary(sweep, "variant", "validation_negative_elbo").index.tolist() == ["wide"]
 
 
-@pytest.mark.parametrize("slug", [data.SLUG, wardrobe.SLUG])
+@pytest.mark.parametrize("slug", [course.FASHION_MNIST, wardrobe.SLUG])
 @pytest.mark.parametrize("name", experiments.SWEEPS)
 def test_stored_sweeps_are_whole_and_of_today(name, slug):
     table, recipe = whole(name, slug)
@@ -212,15 +214,15 @@ def test_comparison_evaluates_each_model_and_three_ways_to_sample_it(experiment,
     assert table.negative_elbo.isna().tolist() == [True, True, False, True]
     vae = models.dense_vae(latent_dim=2, hidden=(4,), seed=1)
     training.fit(vae, tiny, verbose=False, epochs=1, batch_size=100, seed=1)
-    pca, images = metrics.PCA(tiny.train.images, 2), tiny.test.images
+    pca, images = baselines.PCA(tiny.train.images, 2), tiny.test.images
     for row, model in {0: pca, 2: vae}.items():
         x_hat, codes = np.clip(model.reconstruct(images), 0, 1), metrics.codes_of(model, tiny.train.images)
         assert table.mse[row] == pytest.approx(metrics.mse(images, model.reconstruct(images)).value, rel=1e-5)
         assert table.bernoulli[row] == pytest.approx(metrics.bernoulli(images, x_hat).value, rel=1e-5)
         for way, sampler in {
-            "prior": samplers.StandardNormal(2),
-            "gaussian": samplers.FittedGaussian(codes),
-            "mixture": samplers.GaussianMixture(codes, components=20),
+            "prior": priors.StandardNormal(2),
+            "gaussian": priors.FittedGaussian(codes),
+            "mixture": priors.GaussianMixture(codes, components=20),
         }.items():
             pictures = np.clip(model.decode(sampler.sample(len(tiny.test), seed=1)), 0, 1)
             for name, estimate in metrics.judge_samples(pictures, tiny, eye).items():
@@ -230,7 +232,7 @@ def test_comparison_evaluates_each_model_and_three_ways_to_sample_it(experiment,
     assert table.filter(like="frechet_distance").notna().all(axis=None)
 
 
-@pytest.mark.parametrize("slug", [data.SLUG, wardrobe.SLUG])
+@pytest.mark.parametrize("slug", [course.FASHION_MNIST, wardrobe.SLUG])
 @pytest.mark.parametrize("name", experiments.COMPARISONS)
 def test_stored_comparisons_are_whole_and_of_today(name, slug):
     table, _ = whole(name, slug)
@@ -247,7 +249,7 @@ def evaluation(shelf, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(classifier, "load", lambda slug: classifier.build())
     small = {**experiments.EVALUATION, "models": ["toy_vae"], "train": 200, "test": 120, "images_to_time": 200}
     monkeypatch.setattr(experiments, "EVALUATION", small)
-    checkpoints.save(checkpoints.plan("toy_vae").build(), "toy_vae", {}, {}, checkpoints.SHIPPED / "tiny")
+    checkpoints.save(checkpoints.plan("toy_vae").build(), "toy_vae", {}, {}, weights.SHIPPED / "tiny")
     return tmp_path / "tiny" / "evaluation.json"
 
 
@@ -266,20 +268,20 @@ def test_new_weights_are_judged_anew(evaluation, tiny):
     experiments.evaluate_shipped(tiny)
     before = json.loads(evaluation.read_text())["rows"][0]
     other = models.dense_vae(latent_dim=2, hidden=(16,), seed=5)
-    checkpoints.save(other, "toy_vae", {}, {}, checkpoints.SHIPPED / "tiny")
+    checkpoints.save(other, "toy_vae", {}, {}, weights.SHIPPED / "tiny")
     experiments.evaluate_shipped(tiny)
     (after,) = json.loads(evaluation.read_text())["rows"]
     assert after["sha256"] != before["sha256"] and after["mse"] != before["mse"]
 
 
-@pytest.mark.parametrize("slug", [data.SLUG, wardrobe.SLUG])
+@pytest.mark.parametrize("slug", [course.FASHION_MNIST, wardrobe.SLUG])
 def test_stored_evaluation_is_of_the_shipped_weights(slug):
     table, recipe = checkpoints.result("evaluation", slug)
     assert recipe == experiments.evaluation_setting(slug) and sorted(table.model) == sorted(recipe["models"])
     for row in table.itertuples():
         about = checkpoints.manifest(row.model, slug)
         assert row.sha256 == about["sha256"]
-        assert row.mse == pytest.approx(about["metrics"]["mse"], rel=1e-3 if slug == data.SLUG else 0.1)
+        assert row.mse == pytest.approx(about["metrics"]["mse"], rel=1e-3 if slug == course.FASHION_MNIST else 0.1)
 
 
 # --------------------------------------------------------------------------------------------------
@@ -293,7 +295,7 @@ def likelihoods(shelf, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(experiments, "IMPORTANCE_WEIGHTED", small)
     monkeypatch.setattr(checkpoints, "RESULTS", tmp_path)
     for name in small["models"]:
-        checkpoints.save(checkpoints.plan(name).build(), name, {}, {}, checkpoints.SHIPPED / "tiny")
+        checkpoints.save(checkpoints.plan(name).build(), name, {}, {}, weights.SHIPPED / "tiny")
     return tmp_path / "tiny" / "importance_weighted.json"
 
 
@@ -314,14 +316,14 @@ def test_likelihood_of_new_weights_is_estimated_anew(likelihoods, tiny):
     experiments.estimate_likelihoods(tiny)
     before = json.loads(likelihoods.read_text())["rows"]
     model = models.dense_vae(latent_dim=2, hidden=(16,), seed=5)
-    checkpoints.save(model, "toy_vae", {}, {}, checkpoints.SHIPPED / "tiny")
+    checkpoints.save(model, "toy_vae", {}, {}, weights.SHIPPED / "tiny")
     experiments.estimate_likelihoods(tiny)
     after = {row["model"]: row for row in json.loads(likelihoods.read_text())["rows"]}
     assert after["toy_conv_vae"] == before[1]
     assert after["toy_vae"]["log_likelihood"] != before[0]["log_likelihood"]
 
 
-@pytest.mark.parametrize("slug", [data.SLUG, wardrobe.SLUG])
+@pytest.mark.parametrize("slug", [course.FASHION_MNIST, wardrobe.SLUG])
 def test_stored_likelihoods_belong_to_the_shipped_weights(slug):
     table, recipe = checkpoints.result("importance_weighted", slug)
     assert recipe == experiments.likelihood_setting(slug) and sorted(table.model) == sorted(recipe["models"])

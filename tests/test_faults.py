@@ -34,25 +34,26 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jupyter_client.manager import start_new_kernel
+from support import small_autoencoder, small_conv_vae, small_vae, tiny_dataset
 from test_data import Tiny
 from test_sweeps import inline
 from test_training import LONG, Interrupt, assert_same
 
-from conftest import small_autoencoder, small_conv_vae, small_vae, tiny_dataset
 from helpers import (
+    baselines,
     checkpoints,
     classifier,
     course,
     data,
-    files,
     metrics,
     models,
     plotting,
-    samplers,
+    priors,
     sweeps,
     training,
     widgets,
 )
+from helpers.machinery import files, published, state, weights
 
 # --------------------------------------------------------------------------------------------------
 # Kills
@@ -232,7 +233,7 @@ def test_each_refusal_of_the_system_keeps_the_old_file(shelf, tmp_path, tiny, mo
     folder = tmp_path / "place"
     save(folder, tiny, 1)
     with monkeypatch.context() as patch:
-        patch.setattr(f"helpers.files.{call}", refuse)
+        patch.setattr(f"helpers.machinery.files.{call}", refuse)
         error = refused(save, folder, tiny)
     assert error.errno == number and ERRORS[number] in str(error)
 
@@ -316,7 +317,7 @@ def nest(depth):
 
 def test_what_would_not_be_read_again_is_not_written(tmp_path, monkeypatch):
     path = tmp_path / "some.json"
-    monkeypatch.setattr(files, "_MOST_TEXT", 20_000)
+    monkeypatch.setattr(files, "_MAX_TEXT", 20_000)
     files.write_json(path, nest(64))
     assert files.read_json(path, "") == nest(64)
     for content, words in ((nest(65), "deep"), ("x" * 20_000, "are read again"), (1 << 64, "too large a number")):
@@ -350,7 +351,7 @@ class Store:
     """
 
     def __init__(self, folder):
-        shelf, garments = folder / "shipped" / data.SLUG, folder / "garments"
+        shelf, garments = folder / "shipped" / course.FASHION_MNIST, folder / "garments"
         self.folder, self.garments = folder, Tiny(folder)
         self.path = {
             "images": garments / self.garments.names[0],
@@ -359,7 +360,7 @@ class Store:
             "manifest": shelf / "toy_ae.json",
             "classifier": shelf / "classifier.npz",
             "classifier manifest": shelf / "classifier.json",
-            "result": folder / data.SLUG / "some.json",
+            "result": folder / course.FASHION_MNIST / "some.json",
             "state": folder / "state.npz",
             "trial": folder / "trial" / "result.json",
         }
@@ -369,8 +370,8 @@ class Store:
         sizes, recipe = {"latent_dim": 2, "hidden": [16]}, {"epochs": 1, "batch_size": 100}
         plan = checkpoints.Plan("a toy", "dense_autoencoder", sizes, recipe)
         patch.setattr(checkpoints, "PLANS", {"toy_ae": plan})
-        patch.setattr(checkpoints, "SHIPPED", self.folder / "shipped")
-        patch.setattr(data, "FILES", self.garments.files)
+        patch.setattr(weights, "SHIPPED", self.folder / "shipped")
+        patch.setattr(published, "FILES", self.garments.files)
         patch.setattr(data, "VALIDATION_SIZE", 10)
 
     def make(self):
@@ -378,8 +379,8 @@ class Store:
         self.model, self.eye = checkpoints.plan("toy_ae").build(), classifier.build()
         history, shelf = {"loss": [0.1 + 0.2, 1e-7]}, self.path["checkpoint"].parent
         checkpoints.save(self.model, "toy_ae", history, {"mse": 0.5}, shelf)
-        about = {"configuration": classifier.configuration(data.SLUG), "metrics": {"accuracy": 0.9}}
-        checkpoints.store(self.eye, self.path["classifier"], about, 16)
+        about = {"configuration": classifier.configuration(course.FASHION_MNIST), "metrics": {"accuracy": 0.9}}
+        weights.store(self.eye, self.path["classifier"], about, 16)
         rows = [{"model": "a", "mse": 0.5, "seed": 1}, {"model": "b", "mse": 0.25, "seed": 2}]
         files.write_sealed(self.path["result"], {"data": "fashion-mnist", "recipe": {"epochs": 3}, "rows": rows})
         inline([{"x": 3}], self.folder / "sweep", square)
@@ -394,14 +395,14 @@ class Store:
     def open(self, sort):
         """What is in a file, as numbers, texts and arrays."""
         if sort in ("images", "labels"):
-            wear = data.load(self.path[sort].parent, verbose=False)
-            return {part: vars(getattr(wear, part)) for part in ("train", "validation", "test")}
+            dataset = data.load(self.path[sort].parent, verbose=False)
+            return {part: vars(getattr(dataset, part)) for part in ("train", "validation", "test")}
         if sort == "checkpoint":
-            checkpoints.restore(self.model, self.path[sort], checkpoints.manifest("toy_ae"))
+            weights.restore(self.model, self.path[sort], checkpoints.manifest("toy_ae"), checkpoints._REMEDY)
             return self.model.weight_arrays()
         if sort == "classifier":
             remedy = "Get the file again (git checkout)."
-            checkpoints.restore(self.eye, self.path[sort], classifier.manifest(), remedy)
+            weights.restore(self.eye, self.path[sort], classifier.manifest(), remedy)
             return self.eye.weight_arrays()
         if sort == "manifest":
             return checkpoints.manifest("toy_ae")
@@ -412,12 +413,12 @@ class Store:
             return {"rows": table.to_dict("records"), "recipe": recipe}
         if sort == "trial":
             return sweeps.read(self.path[sort].parent)
-        memory = training._Memory(self.student, self.recipe, 300, self.path[sort])
+        memory = state.State(self.student, self.recipe, 300, self.path[sort])
         stop = training._early_stopping(self.student, self.recipe)
         epoch = memory.open()
         memory.restore(stop)
-        weights = [keras.ops.convert_to_numpy(variable) for variable in memory.variables()]
-        return {"epoch": epoch, "history": memory.history, "weights": weights, "best": [stop.best, stop.best_weights]}
+        values = [keras.ops.convert_to_numpy(variable) for variable in memory.variables()]
+        return {"epoch": epoch, "history": memory.history, "weights": values, "best": [stop.best, stop.best_weights]}
 
 
 @pytest.fixture(scope="module")
@@ -743,7 +744,7 @@ def test_zip_bomb_costs_no_memory(store, monkeypatch, sort, promised):
 def test_zip_file_of_too_many_entries_is_told_before_they_are_listed(tmp_path):
     path, packed = tmp_path / "some.npz", io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        for i in range(files._MOST_ENTRIES + 1):
+        for i in range(files._MAX_ENTRIES + 1):
             archive.writestr(f"{i}.npy", b"")
     path.write_bytes(packed.getvalue())
     with pytest.raises(files.DamagedFile, match="some.npz is damaged.*more than 10,000 entries"):
@@ -926,7 +927,7 @@ def sign_images(store, monkeypatch, content, packed=None):
     packed = gzip.compress(content, mtime=0) if packed is None else packed
     known = {"size": len(packed), "md5": hashlib.md5(packed).hexdigest()}
     signed = dataclasses.replace(store.garments.files[0], **known, content_md5=hashlib.md5(content).hexdigest())
-    monkeypatch.setattr(data, "FILES", (signed, *store.garments.files[1:]))
+    monkeypatch.setattr(published, "FILES", (signed, *store.garments.files[1:]))
     store.path["images"].write_bytes(packed)
 
 
@@ -972,9 +973,9 @@ TAKERS = {
     "dead units": lambda images: metrics.dead_units(built(small_autoencoder), images),
     "entropy floor": metrics.entropy_floor,
     "binarise": metrics.binarise,
-    "PCA": lambda images: metrics.PCA(images, 2),
+    "PCA": lambda images: baselines.PCA(images, 2),
     "widgets": lambda images: widgets.encode(built(small_vae), images),
-    "classifier": lambda images: classifier.features(built(classifier.build), images),
+    "classifier": lambda images: built(classifier.build).features(images),
 }
 every_taker = pytest.mark.parametrize("take", TAKERS.values(), ids=TAKERS.keys())
 
@@ -1049,9 +1050,9 @@ def test_training_refuses_wrong_images_before_its_first_step(tiny, monkeypatch, 
 
 @pytest.mark.parametrize("labels", [-1, 10])
 def test_classifier_refuses_labels_of_no_class(tiny, labels):
-    wear = dataclasses.replace(tiny, train=data.Split(tiny.train.images, np.full(300, labels)))
+    dataset = dataclasses.replace(tiny, train=data.Split(tiny.train.images, np.full(300, labels)))
     with pytest.raises(ValueError, match=f"train: labels run from {labels} to {labels}; expected 0 to 9"):
-        classifier.train(wear, epochs=1, verbose=False)
+        classifier.train(dataset, epochs=1, verbose=False)
 
 
 def test_training_on_a_view_ends_with_the_same_bits(tiny):
@@ -1100,7 +1101,7 @@ def test_code_of_one_number_works_from_the_first_step_to_the_sliders(tiny, drawn
         assert metrics.dead_units(model, images) in (0, 1)
     assert all(np.isfinite(value) for value in metrics.measure(model, tiny).values())
     codes = model.code(images)
-    for sampler in (samplers.FittedGaussian(codes), samplers.GaussianMixture(codes, components=2)):
+    for sampler in (priors.FittedGaussian(codes), priors.GaussianMixture(codes, components=2)):
         assert sampler.sample(5, seed=1).shape == (5, 1)
     assert 0 <= metrics.linear_probe(codes, labels, codes, labels).value <= 1
     space = widgets.survey(model, images)

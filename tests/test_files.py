@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from helpers import files
+from helpers.machinery import files
 
 ARRAYS = {"matrix": np.arange(2000.0).reshape(40, 50), "half": np.float16([1.5, -2]), "scalar": np.float32(3)}
 REMEDY = "Fetch it again."

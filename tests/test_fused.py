@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from helpers import course, fused, models
+from helpers import course, models
+from helpers.machinery import fused
 
 
 @pytest.fixture(params=["compiled", "without XLA"])

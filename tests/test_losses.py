@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 from keras import ops
 from scipy import integrate, stats
+from support import smooth_images
 
-from conftest import smooth_images
 from helpers import losses, metrics
 
 LAMBDAS = [0.001, 0.1, 0.4, 0.489, 0.491, 0.4999, 0.5, 0.5001, 0.509, 0.511, 0.6, 0.9, 0.999]

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy import linalg, stats
 from scipy.ndimage import gaussian_filter
+from support import small_autoencoder, small_vae, smooth_images
 
-from conftest import small_autoencoder, small_vae, smooth_images
-from helpers import classifier, losses, metrics, models, samplers
+from helpers import baselines, classifier, losses, metrics, models, priors
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +225,7 @@ def test_entropy_floor_of_plain_images(grey, nats):
 
 
 def test_mean_image_is_the_best_constant(x):
-    model = metrics.MeanImage(x)
+    model = baselines.MeanImage(x)
     x_hat = model.reconstruct(x[:7])
     assert (x_hat.shape, x_hat.dtype) == ((7, 28, 28, 1), np.float32)
     np.testing.assert_allclose(x_hat[3], x.mean(axis=0), atol=1e-6)
@@ -234,7 +234,7 @@ def test_mean_image_is_the_best_constant(x):
 
 @pytest.fixture(scope="module")
 def pca(x):
-    return metrics.PCA(x, 8)
+    return baselines.PCA(x, 8)
 
 
 @pytest.mark.parametrize("k", [1, 3, 8])
@@ -272,7 +272,7 @@ def test_nearest_equals_the_slow_way(x):
 
 def test_scoreboard_has_one_row_a_model_and_no_number_where_none_belongs(x, pca):
     vae, plain = small_vae(), small_autoencoder()
-    table = metrics.scoreboard({"mean": metrics.MeanImage(x), "PCA": pca.keep(2), "AE": plain, "VAE": vae}, x)
+    table = metrics.scoreboard({"mean": baselines.MeanImage(x), "PCA": pca.keep(2), "AE": plain, "VAE": vae}, x)
     assert table.index.tolist() == ["mean", "PCA", "AE", "VAE"]
     assert table.latent_dim.tolist() == [0, 2, 2, 2]
     assert table.mse["AE"] == metrics.mse(x, plain.reconstruct(x)).value
@@ -493,17 +493,17 @@ def test_the_probe_does_not_care_for_the_scale_of_a_latent():
 
 
 @pytest.fixture(scope="module")
-def pca_codes(wear):
+def pca_codes(dataset):
     """32 PCA codes of the training images and of the test images."""
-    pca = metrics.PCA(wear.train.images, 32)
-    return pca.encode(wear.train.images), pca.encode(wear.test.images)
+    pca = baselines.PCA(dataset.train.images, 32)
+    return pca.encode(dataset.train.images), pca.encode(dataset.test.images)
 
 
 @pytest.mark.parametrize("latent_dim, probe, neighbours", [(10, 0.745, 0.806), (32, 0.809, 0.852)])
-def test_pca_codes_are_read_about_as_well_as_elsewhere(wear, pca_codes, latent_dim, probe, neighbours):
+def test_pca_codes_are_read_about_as_well_as_elsewhere(dataset, pca_codes, latent_dim, probe, neighbours):
     """Measured outside of the course; the probe there reads a little less, by a point at 10 codes."""
     train, test = (codes[:, :latent_dim] for codes in pca_codes)
-    found = train, wear.train.labels, test, wear.test.labels
+    found = train, dataset.train.labels, test, dataset.test.labels
     assert metrics.nearest_neighbours_accuracy(*found).value == pytest.approx(neighbours, abs=0.007)
     assert probe < metrics.linear_probe(*found).value < probe + 0.012
 
@@ -536,7 +536,7 @@ def test_smoothness_of_an_arc_is_chord_over_arc(angle):
 
 
 def test_in_pixels_pca_goes_straight_and_in_features_it_does_not(x):
-    pca = metrics.PCA(0.3 + 0.4 * x, 5)  # far from black and white, so that nothing is clipped
+    pca = baselines.PCA(0.3 + 0.4 * x, 5)  # far from black and white, so that nothing is clipped
     a, b = 0.3 + 0.4 * x[:20], 0.3 + 0.4 * x[20:40]
     assert metrics.interpolation_smoothness(pca, a, b).value == pytest.approx(1, abs=1e-4)
     seen = metrics.interpolation_smoothness(pca, a, b, classifier.build())
@@ -710,7 +710,7 @@ def eye():
 def test_pictures_are_judged_against_as_many_test_images(tiny, eye):
     images = tiny.train.images[:80]
     found = metrics.judge_samples(images, tiny, eye)
-    real, seen = (classifier.features(eye, part) for part in (tiny.test.images[:80], images))
+    real, seen = (eye.features(part) for part in (tiny.test.images[:80], images))
     assert found["frechet_distance"] == metrics.frechet_distance(seen, real)
     assert (found["precision"], found["recall"]) == metrics.precision_recall(real, seen)
     assert found["memorisation"].value == 0
@@ -729,7 +729,7 @@ def test_evaluation_has_every_number_that_applies(tiny, eye, capsys):
     def judge(model, **more):
         return metrics.evaluate(model, tiny, eye, samples=100, pairs=20, **more)
 
-    vae, plain, pca = small_vae(), small_autoencoder(), metrics.PCA(tiny.train.images, 3)
+    vae, plain, pca = small_vae(), small_autoencoder(), baselines.PCA(tiny.train.images, 3)
     numbers = judge(vae, seed=4)
     assert set(numbers) == ANY | RATE | SAMPLES
     assert "generation" in capsys.readouterr().err, "progress is shown"
@@ -745,10 +745,10 @@ def test_evaluation_has_every_number_that_applies(tiny, eye, capsys):
     assert capsys.readouterr().err == ""
     assert numbers["psnr"] == metrics.psnr(tiny.test.images, plain.reconstruct(tiny.test.images))
 
-    numbers = judge(pca, sampler=samplers.FittedGaussian(pca.encode(tiny.train.images)), verbose=False)
+    numbers = judge(pca, sampler=priors.FittedGaussian(pca.encode(tiny.train.images)), verbose=False)
     assert set(numbers) == ANY | SAMPLES | {"dead_units"}
     # the same sampler gives an autoencoder the same treatment
-    mixture = samplers.GaussianMixture(plain.encode(tiny.train.images), components=2)
+    mixture = priors.GaussianMixture(plain.encode(tiny.train.images), components=2)
     by_hand = metrics.judge_samples(plain.decode(mixture.sample(100, 1)), tiny, eye)
     assert judge(plain, sampler=mixture, verbose=False)["frechet_distance"] == by_hand["frechet_distance"]
 

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from support import small_autoencoder, small_conv_vae, small_vae, smooth_images
 
-from conftest import small_autoencoder, small_conv_vae, small_vae, smooth_images
 from helpers import losses, models
 
 MODELS = {

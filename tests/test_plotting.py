@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 import seaborn
 from matplotlib.figure import Figure
+from support import small_autoencoder, small_conv_vae, small_vae
 
-from conftest import small_autoencoder, small_conv_vae, small_vae
-from helpers import course, data, metrics, plotting
+from helpers import baselines, course, metrics, plotting
+from helpers.dataset import CLASS_NAMES
 
 GENERATOR = np.random.default_rng(0)
 PARTS = ("negative_elbo", "reconstruction", "kl")
@@ -19,7 +20,7 @@ HISTORY = {prefix + part: [3.0, 2.0, 1.5] for part in PARTS for prefix in ("", "
 ERRORS = {"mse": [0.1, 0.05], "val_mse": [0.1, 0.06]}
 LINES = pd.DataFrame({"k": [2, 4, 2, 4], "mse": [0.4, 0.2, 0.5, 0.3], "seed": [1, 1, 2, 2]})
 TRIALS = pd.DataFrame({"variant": ["a", "a", "b", "b"], "seed": [1, 2, 1, 2], "validation_mse": [1.0, 2.0, 1.1, 2.1]})
-NAMES = data.CLASS_NAMES
+NAMES = CLASS_NAMES
 
 
 # How to call each function: a name may stand more than once, with a word after a blank.
@@ -53,7 +54,7 @@ PICTURES = {
     ),
     "plot_code_spread": lambda t, vae, ae: plotting.plot_code_spread({"a": np.array([1.0, 0.0]), "b": np.ones(3)}),
     "plot_pixels": lambda t, vae, ae: plotting.plot_pixels(t.test.images[0]),
-    "plot_pixel_values": lambda t, vae, ae: plotting.plot_pixel_values(t.test, NAMES, most=5),
+    "plot_pixel_values": lambda t, vae, ae: plotting.plot_pixel_values(t.test, NAMES, max_images=5),
     "plot_ink": lambda t, vae, ae: plotting.plot_ink(t.test, NAMES),
     "plot_guessers": lambda t, vae, ae: plotting.plot_guessers(GENERATOR.random(30), GENERATOR.random(30)),
     "plot_twins": lambda t, vae, ae: plotting.plot_twins(
@@ -80,7 +81,7 @@ PICTURES = {
     "plot_rate_distortion plain": lambda t, vae, ae: plotting.plot_rate_distortion(
         pd.DataFrame({"model": ["a", "b"], "kl": [5.0, np.nan], "reconstruction": [240.0, 230]}), floor=190.0
     ),
-    "plot_memory": lambda t, vae, ae: plotting.plot_memory(metrics.PCA(t.train.images, 4), t.test.images[:2], (2, 4)),
+    "plot_memory": lambda t, vae, ae: plotting.plot_memory(baselines.PCA(t.train.images, 4), t.test.images[:2], (2, 4)),
 }
 
 

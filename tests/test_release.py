@@ -2,7 +2,9 @@
 
 import pytest
 
-from helpers import checkpoints, classifier, metrics, release
+from helpers import checkpoints, classifier, metrics
+from helpers.machinery import weights
+from helpers.making import release
 
 BOTH = f"Top\n{release.BEGIN}\nold table\n{release.END}\nBottom | not a table\n"
 
@@ -58,7 +60,7 @@ def test_command_readme_writes_the_table(tmp_path, monkeypatch):
 
 def test_shipping_trains_measures_and_stores_what_is_missing(shelf, tiny, capsys):
     release.ship(["toy_ae"], tiny)
-    folder = checkpoints.SHIPPED / "tiny"
+    folder = weights.SHIPPED / "tiny"
     assert sorted(path.name for path in folder.iterdir()) == ["toy_ae.json", "toy_ae.npz"]
     assert not list(checkpoints.RUNS.rglob("*.npz"))
     stored = checkpoints.manifest("toy_ae", "tiny")["metrics"]
@@ -67,7 +69,7 @@ def test_shipping_trains_measures_and_stores_what_is_missing(shelf, tiny, capsys
     capsys.readouterr()
     release.ship(["toy_ae"], tiny)
     assert capsys.readouterr().out == ""
-    release.ship(["toy_ae"], tiny, anew=True)
+    release.ship(["toy_ae"], tiny, again=True)
     assert (folder / "toy_ae.npz").stat().st_mtime_ns > before
 
 

@@ -22,12 +22,13 @@ import numpy as np
 import psutil
 import pytest
 from browser import serving
+from support import small_autoencoder, tiny_dataset
 from test_data import Tiny
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
-from conftest import small_autoencoder, tiny_dataset
-from helpers import checkpoints, classifier, course, data, files, sweeps, training, wardrobe
+from helpers import checkpoints, classifier, course, data, sweeps, training, wardrobe
+from helpers.machinery import files, published, weights
 
 # --------------------------------------------------------------------------------------------------
 # Shipped files
@@ -35,7 +36,7 @@ from helpers import checkpoints, classifier, course, data, files, sweeps, traini
 
 def shipped(suffix):
     """Files in data/ that belong to the course: in a clone those that git knows, elsewhere those of its folders."""
-    folders = (checkpoints.SHIPPED, checkpoints.RESULTS)
+    folders = (weights.SHIPPED, checkpoints.RESULTS)
     return sorted(path for folder in folders for path in folder.rglob(f"*{suffix}") if path.is_file())
 
 
@@ -188,11 +189,11 @@ DISGUISES = [as_pickle, as_single_array, as_array_in_an_archive, as_pickle_in_an
 def open_checkpoint(folder, content, monkeypatch):
     model, path = small_autoencoder(), folder / "x.npz"
     path.write_bytes(content)
-    checkpoints.restore(model, path, {"sha256": checkpoints.hashlib.sha256(content).hexdigest()})
+    weights.restore(model, path, {"sha256": checkpoints.hashlib.sha256(content).hexdigest()})
 
 
 def open_classifier(folder, content, monkeypatch):
-    monkeypatch.setattr(checkpoints, "SHIPPED", folder)
+    monkeypatch.setattr(weights, "SHIPPED", folder)
     place = folder / "tiny"
     place.mkdir()
     (place / "classifier.npz").write_bytes(content)
@@ -212,14 +213,14 @@ def open_trial(folder, content, monkeypatch):
 
 
 def open_result(folder, content, monkeypatch):
-    (folder / data.SLUG).mkdir()
-    (folder / data.SLUG / "x.json").write_bytes(content)
+    (folder / course.FASHION_MNIST).mkdir()
+    (folder / course.FASHION_MNIST / "x.json").write_bytes(content)
     checkpoints.result("x", folder=folder)
 
 
 def open_data(folder, content, monkeypatch):
     tiny = Tiny(folder)
-    monkeypatch.setattr(data, "FILES", tiny.files)
+    monkeypatch.setattr(published, "FILES", tiny.files)
     tiny.spoil(folder, 0, content)
     data.load(folder, verbose=False)
 

@@ -17,10 +17,11 @@ import pandas as pd
 import psutil
 import pytest
 import toy_trials
+from support import small_vae, tiny_dataset
 from toy_trials import CONFIGS, SLOW
 
-from conftest import small_vae, tiny_dataset
-from helpers import course, data, files, metrics, sweeps, training
+from helpers import course, data, metrics, seeds, sweeps, training
+from helpers.machinery import files, processes, progress
 
 needs_sigkill = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 
@@ -65,8 +66,8 @@ def wait_for(condition, seconds=60):
 @pytest.fixture(scope="module")
 def pool():
     """Two processes for all tests of this file, because each takes seconds to import Keras."""
-    with sweeps.LocalProcesses(2) as processes:
-        yield processes
+    with processes.LocalProcesses(2) as two:
+        yield two
 
 
 # --------------------------------------------------------------------------------------------------
@@ -107,7 +108,7 @@ def test_workers_belong_to_local_processes_only(tmp_path):
     with futures.ThreadPoolExecutor(1) as threads, pytest.raises(ValueError, match="workers of its own"):
         sweeps.run(CONFIGS, toy_trials.square, tmp_path, threads, workers=2)
     with pytest.raises(ValueError, match="at least one"):
-        sweeps.LocalProcesses(0)
+        processes.LocalProcesses(0)
 
 
 def test_trial_cannot_change_its_configuration(tmp_path):
@@ -210,7 +211,7 @@ def foreign(path, other):
 
 @pytest.mark.parametrize(
     "harm, said",
-    [(half, "not JSON"), (empty, "not JSON"), (one_digit, "checksum"), (no_result, "checksum"), (foreign, "another")],
+    [(half, "not JSON"), (empty, "not JSON"), (one_digit, "seal"), (no_result, "seal"), (foreign, "another")],
 )
 def test_damaged_or_foreign_result_is_set_aside_and_the_trial_runs_again(tmp_path, harm, said):
     first = inline(CONFIGS, tmp_path)
@@ -496,7 +497,7 @@ TRAINING = {
 
 @pytest.fixture
 def tiny_only(monkeypatch):
-    monkeypatch.setattr(sweeps, "_wear", lambda slug: tiny_dataset())
+    monkeypatch.setattr(sweeps, "_dataset", lambda slug: tiny_dataset())
 
 
 def test_trial_of_the_course_measures_validation_and_test_apart(tmp_path, tiny_only, tiny):
@@ -522,7 +523,7 @@ def test_infinite_moments_of_a_training_are_left_out_of_its_history(tmp_path, ti
 
 
 def test_infinite_figures_of_a_trained_model_are_a_divergence(tmp_path, tiny_only, monkeypatch):
-    monkeypatch.setattr(metrics, "measure", lambda model, wear: {"mse": 0.1, "kl": np.inf})
+    monkeypatch.setattr(metrics, "measure", lambda model, dataset: {"mse": 0.1, "kl": np.inf})
     with pytest.raises(FloatingPointError, match="validation_kl is inf"):
         sweeps.train_and_measure(TRAINING, tmp_path / "state.npz")
 
@@ -637,7 +638,7 @@ LINES = [
 
 
 def test_progress_in_a_file_is_a_line_a_trial(capsys):
-    report(sweeps._Progress(4, 1))
+    report(progress.SweepProgress(4, 1))
     assert capsys.readouterr().err.splitlines() == LINES
 
 
@@ -654,7 +655,7 @@ def test_progress_in_a_notebook_is_one_line_that_changes(monkeypatch):
 
     monkeypatch.setattr(course, "in_notebook", lambda: True)
     monkeypatch.setattr(IPython.display, "display", display)
-    report(sweeps._Progress(4, 1))
+    report(progress.SweepProgress(4, 1))
     assert shown == LINES
 
 
@@ -683,7 +684,7 @@ def table():
 
 
 def test_summary_is_mean_and_spread_over_seeds(table):
-    found = sweeps.summary(table, ["net", "depth"], "validation_loss")
+    found = seeds.summary(table, ["net", "depth"], "validation_loss")
     assert found.index.tolist() == [("b", 1), ("a", 1), ("c", 1), ("b", 2)]
     np.testing.assert_allclose(found.loc[("a", 1)], [11, 1, 1 / np.sqrt(3), 3])
     assert found.loc[("b", 2), "count"] == 1 and np.isnan(found.loc[("b", 2), "standard_deviation"])
@@ -691,25 +692,25 @@ def test_summary_is_mean_and_spread_over_seeds(table):
 
 def test_difference_is_paired_by_seed(table):
     one = table[table["depth"] == 1]
-    found = sweeps.difference(one, "net", "validation_loss", "b", "a")
+    found = seeds.difference(one, "net", "validation_loss", "b", "a")
     np.testing.assert_allclose((found.mean, found.standard_error, found.count), (1.0, 0.1 / np.sqrt(3), 3))
     np.testing.assert_allclose(found.half_width, 4.302653 * found.standard_error, rtol=1e-6)
     assert not found.tie, "the spread of each is 1, that of the difference 0.1"
     assert str(found) == "+1.00 ± 0.25 (3 seeds)"
-    assert sweeps.tie(one, "net", "validation_loss", "c", "a")
-    assert not sweeps.tie(one, "net", "validation_loss", "a", "b")
-    assert str(sweeps.difference(one, "net", "validation_loss", "c", "a")) == "+0.03 ± 0.94 (3 seeds, a tie)"
-    pair = sweeps.difference(table, ["net", "depth"], "validation_loss", ("b", 1), ("a", 1))
+    assert seeds.tie(one, "net", "validation_loss", "c", "a")
+    assert not seeds.tie(one, "net", "validation_loss", "a", "b")
+    assert str(seeds.difference(one, "net", "validation_loss", "c", "a")) == "+0.03 ± 0.94 (3 seeds, a tie)"
+    pair = seeds.difference(table, ["net", "depth"], "validation_loss", ("b", 1), ("a", 1))
     assert pair == found
 
 
 @pytest.mark.parametrize("mean, tie", [(4.30, True), (4.31, False), (-4.30, True), (-4.31, False)])
 def test_tie_is_where_the_interval_holds_zero(mean, tie):
-    assert sweeps.Difference(mean, 1.0, 3).tie is tie
+    assert seeds.Difference(mean, 1.0, 3).tie is tie
 
 
 def test_best_is_first_and_its_ties_are_named(table):
-    ranked = sweeps.best(table[table["depth"] == 1], "net", "validation_loss")
+    ranked = seeds.best(table[table["depth"] == 1], "net", "validation_loss")
     assert ranked.index.tolist() == ["a", "c", "b"]
     assert ranked["tie"].tolist() == [False, True, False]
     np.testing.assert_allclose(ranked["difference"], [0, 1 / 30, 1], atol=1e-12)
@@ -719,11 +720,11 @@ def test_best_is_first_and_its_ties_are_named(table):
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda t: sweeps.best(t, "net", "test_loss"), "final numbers only; choose by its twin, validation_loss"),
-        (lambda t: sweeps.summary(t, "nets", "validation_loss"), "no column nets; it has net, seed"),
-        (lambda t: sweeps.tie(t, "net", "validation_loss", "a", "d"), "0 finished seeds in common"),
-        (lambda t: sweeps.tie(t, "depth", "validation_loss", 1, 2), "1 has several trials of one seed: name in `by`"),
-        (lambda t: sweeps.best(t, ["net", "depth"], "validation_loss"), "a spread needs at least two"),
+        (lambda t: seeds.best(t, "net", "test_loss"), "final numbers only; choose by its twin, validation_loss"),
+        (lambda t: seeds.summary(t, "nets", "validation_loss"), "no column nets; it has net, seed"),
+        (lambda t: seeds.tie(t, "net", "validation_loss", "a", "d"), "0 finished seeds in common"),
+        (lambda t: seeds.tie(t, "depth", "validation_loss", 1, 2), "1 has several trials of one seed: name in `by`"),
+        (lambda t: seeds.best(t, ["net", "depth"], "validation_loss"), "a spread needs at least two"),
     ],
 )
 def test_comparison_that_cannot_be_made_is_refused(table, call, message):

@@ -12,9 +12,10 @@ import threading
 import keras
 import numpy as np
 import pytest
+from support import fresh_python, small_autoencoder, small_vae
 
-from conftest import fresh_python, small_autoencoder, small_vae
-from helpers import classifier, course, data, files, metrics, models, training
+from helpers import baselines, classifier, course, data, metrics, models, training
+from helpers.machinery import files, interrupts, progress
 
 QUICK = {"batch_size": 64, "learning_rate": 5e-3, "verbose": False}
 STILL = {"batch_size": 64, "learning_rate": 1e-12, "schedule": "constant", "verbose": False}
@@ -138,7 +139,7 @@ def test_linear_autoencoder_comes_near_pca(tiny):
     toy = dataclasses.replace(tiny, train=data.Split(images, np.zeros(200, "int64")))
     model = models.linear_autoencoder(2)
     training.fit(model, toy, epochs=40, batch_size=20, learning_rate=1e-2, verbose=False)
-    best = metrics.mse(images, metrics.PCA(images, 2).reconstruct(images)).value
+    best = metrics.mse(images, baselines.PCA(images, 2).reconstruct(images)).value
     assert best <= metrics.mse(images, model.reconstruct(images)).value <= 1.03 * best
 
 
@@ -238,7 +239,7 @@ def test_order_depends_on_seed_and_epoch_alone():
 
 FIT = """
 import hashlib, sys
-from conftest import small_vae, tiny_dataset
+from support import small_vae, tiny_dataset
 from helpers import training
 model = small_vae(seed=int(sys.argv[1]))
 training.fit(model, tiny_dataset(), epochs=2, batch_size=64, kl_warmup_epochs=1, verbose=False)
@@ -429,12 +430,12 @@ def test_notebook_gets_one_output_whose_last_state_holds_no_time(tiny, monkeypat
     shown = []
 
     class Handle:
-        def update(self, text):
-            shown.append(repr(text))
+        def update(self, content, raw):
+            shown.append(content["text/plain"])
 
-    def display(text, display_id):
-        assert display_id and not shown
-        shown.append(repr(text))
+    def display(content, raw, display_id):
+        assert raw and display_id and not shown
+        shown.append(content["text/plain"])
         return Handle()
 
     monkeypatch.setattr(course, "in_notebook", lambda: True)
@@ -448,7 +449,7 @@ def test_notebook_gets_one_output_whose_last_state_holds_no_time(tiny, monkeypat
     "seconds, words", [(0.4, "0 s"), (99, "99 s"), (100, "2 min"), (5400, "90 min"), (6000, "1 h 40 min")]
 )
 def test_clock(seconds, words):
-    assert training.clock(seconds) == words
+    assert progress.clock(seconds) == words
 
 
 def test_snapshots_decode_the_same_codes_before_and_in_training(tiny):
@@ -506,6 +507,10 @@ def test_interrupt_waits_for_the_end_of_a_call_and_is_not_lost(tiny, monkeypatch
     assert press.epochs == (2 if moment == "on_epoch_end" else 1)
     assert np.any(press.kernel() != press.first)
     assert signal.getsignal(signal.SIGINT) is usual
+
+
+def test_interrupts_as_a_callback_alone_do_nothing(tiny):
+    training.fit(small_vae(), tiny, epochs=1, callbacks=[interrupts.Interrupts()], **QUICK)
 
 
 def test_second_interrupt_does_not_wait(tiny):

@@ -12,7 +12,9 @@ import zlib
 import numpy as np
 import pytest
 
-from helpers import data, files, plotting, wardrobe
+from helpers import data, plotting, wardrobe
+from helpers.dataset import CLASS_NAMES
+from helpers.machinery import files, garments
 
 SMALL = {"train": 200, "validation": 50, "test": 100}
 CRC = 0xC415A713  # of `draw(500, seed=1)`; changes only together with wardrobe.VERSION
@@ -106,7 +108,7 @@ def test_shapes_types_and_ranges(drawn):
 
 
 def test_every_choice_has_a_name():
-    assert len(wardrobe.STYLES) == len(data.CLASS_NAMES)
+    assert len(wardrobe.STYLES) == len(CLASS_NAMES)
     for factor in wardrobe.FACTORS:
         if factor.is_choice:
             assert factor.low == 0 and factor.high == factor.steps
@@ -169,7 +171,7 @@ def test_every_factor_visibly_changes_the_picture(label, name):
     factor = wardrobe._BY_NAME[name]
     start = dict(wardrobe.typical(label), contrast=wardrobe._BY_NAME["contrast"].high)
     if name in ("contrast", "pitch"):
-        start["pattern"] = wardrobe.ACROSS
+        start["pattern"] = garments.ACROSS
     values = range(int(factor.high) + 1) if factor.is_choice else (factor.low, factor.high)
     pictures = [wardrobe.draw_one(label, start | {name: value}, texture_seed=5).astype(int) for value in values]
     for one in range(len(pictures)):
@@ -197,7 +199,7 @@ def test_shade_goes_from_dark_to_light():
 
 
 def test_shift_moves_and_pattern_moves_with_it():
-    striped = {"pattern": wardrobe.ALONG, "contrast": 0.5, "grain": 0.0, "folds": 0.0}
+    striped = {"pattern": garments.ALONG, "contrast": 0.5, "grain": 0.0, "folds": 0.0}
     start = wardrobe.typical(wardrobe.T_SHIRT) | striped
     left, right = (wardrobe.draw_one(0, start | {"x": x}, 5)[..., 0].astype(int) for x in (-1.0, 1.0))
     assert np.abs(left[:, :-2] - right[:, 2:]).max() <= 2
@@ -279,29 +281,29 @@ def same(one, other):
 
 
 def test_the_data_set(small):
-    wear, _ = small
-    assert isinstance(wear, data.Dataset)
-    assert (wear.name, wear.slug, wear.class_names) == ("the drawn wardrobe", "wardrobe", data.CLASS_NAMES)
+    dataset, _ = small
+    assert isinstance(dataset, data.Dataset)
+    assert (dataset.name, dataset.slug, dataset.class_names) == ("the drawn wardrobe", "wardrobe", CLASS_NAMES)
     for split, n in SMALL.items():
-        part = getattr(wear, split)
+        part = getattr(dataset, split)
         assert part.images.dtype == np.float32 and part.images.min() == 0 and part.images.max() <= 1
         assert np.array_equal(np.bincount(part.labels, minlength=10), np.full(10, n // 10))
         assert np.any(part.labels != np.sort(part.labels)), "not shuffled"
     assert {split: n for split, (n, _) in wardrobe.SPLITS.items()} == wardrobe._sizes(None)
     assert [n for n, _ in wardrobe.SPLITS.values()] == [55_000, 5_000, 10_000]
-    assert plotting.plot_classes(wear.train, wear.class_names, examples=3).alt
+    assert plotting.plot_classes(dataset.train, dataset.class_names, examples=3).alt
 
 
 def test_splits_share_no_image(small):
-    wear, _ = small
-    together = np.concatenate([getattr(wear, split).flat for split in SMALL])
+    dataset, _ = small
+    together = np.concatenate([getattr(dataset, split).flat for split in SMALL])
     assert len(np.unique(together, axis=0)) == sum(SMALL.values())
 
 
 def test_factor_tables_belong_to_the_images(small):
-    wear, _ = small
+    dataset, _ = small
     for split in SMALL:
-        table, part = wardrobe.factors(split, SMALL), getattr(wear, split)
+        table, part = wardrobe.factors(split, SMALL), getattr(dataset, split)
         assert len(table) == len(part)
         for row in (0, 7, len(part) - 1):
             drawn = wardrobe.draw_one(part.labels[row], table.iloc[row], table.texture_seed[row])
@@ -311,12 +313,12 @@ def test_factor_tables_belong_to_the_images(small):
 
 
 def test_the_second_load_reads_and_draws_only_a_sample(small, monkeypatch, capsys):
-    wear, directory = small
+    dataset, directory = small
     drawn = []
     draw = wardrobe._draw
     monkeypatch.setattr(wardrobe, "_draw", lambda labels, *rest: drawn.append(len(labels)) or draw(labels, *rest))
     again = wardrobe.load(sizes=SMALL, directory=directory)
-    assert same(wear, again) and sum(drawn) == 3 * wardrobe._SAMPLE
+    assert same(dataset, again) and sum(drawn) == 3 * wardrobe._SAMPLE
     said = capsys.readouterr()
     assert said.out == "the drawn wardrobe, from helpers/wardrobe.py: 200 train, 50 validation, 100 test\n"
     assert str(directory) not in said.out + said.err
@@ -349,35 +351,35 @@ def other_drawings(path):
 
 @pytest.mark.parametrize("harm", [cut, flip, empty, other_arrays, other_drawings])
 def test_a_damaged_cache_is_drawn_again(small, tmp_path, capsys, harm):
-    wear, directory = small
+    dataset, directory = small
     [kept] = directory.iterdir()
     path = tmp_path / kept.name
     path.write_bytes(kept.read_bytes())
     harm(path)
-    assert same(wear, wardrobe.load(verbose=False, sizes=SMALL, directory=tmp_path))
+    assert same(dataset, wardrobe.load(verbose=False, sizes=SMALL, directory=tmp_path))
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "drawn again" in said and str(tmp_path) not in said
-    assert same(wear, wardrobe.load(verbose=False, sizes=SMALL, directory=tmp_path))
+    assert same(dataset, wardrobe.load(verbose=False, sizes=SMALL, directory=tmp_path))
     assert capsys.readouterr().err == ""
     assert [left.name for left in tmp_path.iterdir()] == [kept.name]
 
 
 def test_a_folder_that_cannot_be_written_costs_only_time(small, monkeypatch, tmp_path, capsys):
-    wear, _ = small
+    dataset, _ = small
 
     def refuse(path, arrays):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(wardrobe.files, "write_arrays", refuse)
-    assert same(wear, wardrobe.load(verbose=False, sizes=SMALL, directory=tmp_path))
+    assert same(dataset, wardrobe.load(verbose=False, sizes=SMALL, directory=tmp_path))
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "cannot be kept (Permission denied)" in said and str(tmp_path) not in said
 
 
 def test_a_file_in_the_folders_place_costs_only_time(small, tmp_path, capsys):
-    wear, _ = small
+    dataset, _ = small
     (tmp_path / "cache").write_text("not a folder")
-    assert same(wear, wardrobe.load(verbose=False, sizes=SMALL, directory=tmp_path / "cache"))
+    assert same(dataset, wardrobe.load(verbose=False, sizes=SMALL, directory=tmp_path / "cache"))
     assert "cannot be kept" in capsys.readouterr().err
 
 
@@ -388,7 +390,7 @@ def test_a_file_in_the_folders_place_costs_only_time(small, tmp_path, capsys):
 def test_mean_images_resemble_the_real_ones(drawn, real):
     images, labels, _ = drawn
     found = []
-    for label, name in enumerate(data.CLASS_NAMES):
+    for label, name in enumerate(CLASS_NAMES):
         ours, theirs = images[labels == label].mean(axis=0), real.train.of_class(label).mean(axis=0)
         found.append(np.corrcoef(ours.ravel(), theirs.ravel())[0, 1])
         print(f"\n{name}: {found[-1]:.3f}", end="")
@@ -429,7 +431,7 @@ def test_a_network_trained_on_drawings_knows_real_garments(drawn, real):
     network.fit(images[order].astype("float32"), labels[order], batch_size=128, epochs=3, verbose=0)
     guesses = network.predict(real.test.images * 255, batch_size=1_000, verbose=0).argmax(axis=1)
     right = guesses == real.test.labels
-    for label, name in enumerate(data.CLASS_NAMES):
+    for label, name in enumerate(CLASS_NAMES):
         print(f"\n{name}: {right[real.test.labels == label].mean():.2f}", end="")
     print(f"\nreal test garments named by a network that has seen drawings only: {right.mean():.3f}")
     assert right.mean() >= 0.60

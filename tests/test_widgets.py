@@ -10,8 +10,8 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from PIL import Image
+from support import fresh_python, small_autoencoder, small_vae
 
-from conftest import fresh_python, small_autoencoder, small_vae
 from helpers import checkpoints, course, models, training, widgets
 
 
@@ -159,10 +159,10 @@ def test_map_draws_each_class_in_its_colour_at_its_place():
 @pytest.mark.parametrize("kind", ["straight", "spherical"])
 def test_way_begins_and_ends_at_its_ends(kind):
     start, end = np.array([1.0, 0.0]), np.array([0.0, 2.0])
-    np.testing.assert_allclose(widgets.on_the_way(start, end, 0, kind), start, atol=1e-6)
-    np.testing.assert_allclose(widgets.on_the_way(start, end, 1, kind), end, atol=1e-6)
+    np.testing.assert_allclose(widgets.code_between(start, end, 0, kind), start, atol=1e-6)
+    np.testing.assert_allclose(widgets.code_between(start, end, 1, kind), end, atol=1e-6)
     half = {"straight": [0.5, 1.0], "spherical": [1.5 / 2**0.5, 1.5 / 2**0.5]}[kind]
-    np.testing.assert_allclose(widgets.on_the_way(start, end, 0.5, kind), half, atol=1e-6)
+    np.testing.assert_allclose(widgets.code_between(start, end, 0.5, kind), half, atol=1e-6)
 
 
 def test_steps_take_back_whole_codes_and_count_one_latents_moves_as_one():
@@ -178,7 +178,7 @@ def test_steps_take_back_whole_codes_and_count_one_latents_moves_as_one():
 
 
 def test_steps_forget_the_oldest():
-    steps = widgets.Steps([0], most=3)
+    steps = widgets.Steps([0], limit=3)
     for i in range(1, 10):
         steps.to([i])
         steps.to(
@@ -332,7 +332,7 @@ def test_interpolation_goes_from_end_to_end(vae, tiny):
     tool = widgets.interpolation_slider(vae, tiny, first=("Sneaker", 1), second=("Bag", 2), steps=5)
     ends = vae.code(np.stack([tiny.validation.of_class(7)[1], tiny.validation.of_class(8)[2]]))
     for way, z in ((0, ends[0]), (1, ends[1]), (0.5, ends.mean(axis=0))):
-        tool.way = way
+        tool.fraction = way
         assert shows(tool._decoded, vae.decode(z[None]))
     assert pixels(tool._strip.png).shape == (28, 5 * 28)
     assert np.abs(pixels(tool._strip.png)[:, :28] - ink(vae.decode(ends[:1]))).max() <= 1
@@ -345,8 +345,8 @@ def test_interpolation_goes_from_end_to_end(vae, tiny):
 
 def test_interpolation_refuses_to_leave_the_way(vae, tiny):
     tool = widgets.interpolation_slider(vae, tiny)
-    with pytest.raises(ValueError, match="way is 1.5"):
-        tool.way = 1.5
+    with pytest.raises(ValueError, match="fraction is 1.5"):
+        tool.fraction = 1.5
 
 
 def test_pad_moves_two_latents_and_keeps_the_others(vae, tiny):
@@ -382,10 +382,10 @@ def test_pad_needs_two_latents(tiny):
 def test_comparison_moves_all_models_alike(vae, autoencoder, tiny):
     tool = widgets.compare_models({"VAE": vae, "AE": autoencoder}, tiny, start=("Bag", 1), towards=("Coat", 2))
     ends = np.stack([tiny.validation.of_class(8)[1], tiny.validation.of_class(4)[2]])
-    tool.way = 1
+    tool.fraction = 1
     for label, model in tool.models.items():
         assert shows(tool.pictures[label], model.reconstruct(ends[1:]))
-    tool.way, tool.off = 0, 2
+    tool.fraction, tool.offset = 0, 2
     steps = {
         label: (tool.codes()[label] - model.code(ends[:1])[0]) / model.code(tiny.validation.images).std(axis=0)
         for label, model in tool.models.items()
@@ -461,7 +461,7 @@ def test_a_broken_callback_turns_a_notebook_red(tmp_path):
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
     whole = (
         f"import sys; sys.path[:0] = {[str(course.ROOT / 'tests'), str(course.ROOT)]!r}\n"
-        "from conftest import small_vae, tiny_dataset\nfrom helpers import widgets\n"
+        "from support import small_vae, tiny_dataset\nfrom helpers import widgets\n"
         "tool = widgets.latent_sliders(small_vae(), tiny_dataset())\ntool.z = [1, 1]"
     )
     broken = "widgets.decode = None\ntool.z = [0, 1]"
@@ -508,7 +508,7 @@ def test_what_a_notebook_stores_is_the_same_in_every_run(vae, tiny):
 def test_many_models_bring_no_warning_about_retracing():
     code = """
 import numpy as np
-from conftest import small_vae
+from support import small_vae
 from helpers import widgets
 for latent_dim in range(2, 9):
     model = small_vae(latent_dim=latent_dim)

@@ -4,8 +4,10 @@ import os
 import signal
 import time
 
-from conftest import tiny_dataset
-from helpers import files, sweeps
+from support import tiny_dataset
+
+from helpers import sweeps
+from helpers.machinery import files
 
 CONFIGS = [{"x": x} for x in range(1, 7)]
 SLOW = [{"x": x, "pause": 0.25} for x in range(1, 9)]
@@ -53,7 +55,7 @@ def square_or_die(config, state):
 
 def tiny_training(config, state):
     """`sweeps.train_and_measure` on a tiny data set; with seed 2 the first process dies after an epoch."""
-    sweeps._wear = lambda slug: tiny_dataset()
+    sweeps._dataset = lambda slug: tiny_dataset()
     write = files.write_arrays
 
     def write_and_die(path, arrays):

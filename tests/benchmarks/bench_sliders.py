@@ -9,16 +9,16 @@ import numpy as np
 from browser import serving
 from table import Row
 
-from helpers import checkpoints, wardrobe, widgets
+from helpers import checkpoints, course, wardrobe, widgets
 
 SIZES = {"train": 10, "validation": 1000, "test": 10}
 LOAD = """
 from pathlib import Path
 from helpers import checkpoints, wardrobe, widgets
-wear = wardrobe.load(verbose=False, sizes={"train": 10, "validation": 1000, "test": 10}, directory=Path("drawn"))
-vae = checkpoints.load("dense_vae_10", wear.slug)
+dataset = wardrobe.load(verbose=False, sizes={"train": 10, "validation": 1000, "test": 10}, directory=Path("drawn"))
+vae = checkpoints.load("dense_vae_10", dataset.slug)
 """
-OURS = "widgets.latent_sliders(vae, wear).add_class('ours')"
+OURS = "widgets.latent_sliders(vae, dataset).add_class('ours')"
 USUAL = """
 %matplotlib inline
 import matplotlib.pyplot as plt, numpy as np
@@ -62,9 +62,9 @@ def rows(options):
 
 def kernel(moves=200):
     """Every shipped model: a move of one slider, up to the message with the new picture."""
-    wear = wardrobe.load(verbose=False, sizes=SIZES, directory=Path(tempfile.mkdtemp()))
-    for name in widgets.shipped(dataclasses.replace(wear, slug=checkpoints.DEFAULT)):
-        tool = widgets.latent_sliders(checkpoints.load(name), wear)
+    dataset = wardrobe.load(verbose=False, sizes=SIZES, directory=Path(tempfile.mkdtemp()))
+    for name in widgets.shipped(dataclasses.replace(dataset, slug=course.FASHION_MNIST)):
+        tool = widgets.latent_sliders(checkpoints.load(name), dataset)
         times, z = [], tool.z
         for value in np.linspace(-2, 2, moves):
             z[tool.space.order[0]] = value

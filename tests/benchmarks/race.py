@@ -81,7 +81,7 @@ def kit(folder, name, images, epochs, watch=False, turns=5, **changes):
         The folder.
     """
     folder.mkdir()
-    wear, plan = _data(), checkpoints.plan(name)
+    dataset, plan = _data(), checkpoints.plan(name)
     arguments = plan.arguments | changes.pop("arguments", {})
     recipe = training.Recipe(**{**plan.recipe, "epochs": epochs, **changes})
     steps = -(-images // recipe.batch_size)
@@ -104,8 +104,8 @@ def kit(folder, name, images, epochs, watch=False, turns=5, **changes):
     }
     (folder / "about.json").write_text(json.dumps(about))
     np.save(folder / "rates.npy", [rate(step) if schedule else rate for step in range(epochs * steps)])
-    np.save(folder / "images.npy", wear.train.images[:images])
-    np.save(folder / "test.npy", wear.test.images)
+    np.save(folder / "images.npy", dataset.train.images[:images])
+    np.save(folder / "test.npy", dataset.test.images)
     weights = {k: v for k, v in model.weight_arrays().items() if "/" in k}
     np.savez(folder / "weights.npz", **weights, probe_z=z, probe_logits=np.array(model.logits(z)))
     return folder

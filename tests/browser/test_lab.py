@@ -19,8 +19,8 @@ SETUP = """
 import json, ipywidgets
 from pathlib import Path
 from helpers import checkpoints, wardrobe, widgets
-wear = wardrobe.load(verbose=False, sizes={"train": 10, "validation": 1000, "test": 10}, directory=Path("drawn"))
-vae, flat = checkpoints.load("dense_vae_10", wear.slug), checkpoints.load("dense_vae_2", wear.slug)
+dataset = wardrobe.load(verbose=False, sizes={"train": 10, "validation": 1000, "test": 10}, directory=Path("drawn"))
+vae, flat = checkpoints.load("dense_vae_10", dataset.slug), checkpoints.load("dense_vae_2", dataset.slug)
 def telling(tool, view, trait):
     name = next(name for name, value in globals().items() if value is tool)
     told = ipywidgets.HTML()
@@ -30,12 +30,12 @@ def telling(tool, view, trait):
     return ipywidgets.VBox([tool, told]).add_class("here").add_class(f"tool-{name}")
 """
 TOOLS = {
-    "sliders": "sliders = widgets.latent_sliders(vae, wear); telling(sliders, sliders.sliders, 'values')",
-    "pad": "pad = widgets.latent_pad(flat, wear); telling(pad, pad.pad, 'point')",
-    "way": "way = widgets.interpolation_slider(vae, wear); telling(way, way.sliders, 'values')",
+    "sliders": "sliders = widgets.latent_sliders(vae, dataset); telling(sliders, sliders.sliders, 'values')",
+    "pad": "pad = widgets.latent_pad(flat, dataset); telling(pad, pad.pad, 'point')",
+    "way": "way = widgets.interpolation_slider(vae, dataset); telling(way, way.sliders, 'values')",
     "compare": "both = {'VAE': vae, 'VAE of 2': flat}\n"
-    "compare = widgets.compare_models(both, wear); telling(compare, compare.sliders, 'values')",
-    "broken": "broken = widgets.latent_sliders(vae, wear); broken._sampler = None\n"
+    "compare = widgets.compare_models(both, dataset); telling(compare, compare.sliders, 'values')",
+    "broken": "broken = widgets.latent_sliders(vae, dataset); broken._sampler = None\n"
     "telling(broken, broken.sliders, 'values')",
 }
 BUSY = "import time; time.sleep(1_000)"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from helpers import samplers
+from helpers import interpolation, priors
 
 
 @pytest.fixture(scope="module")
@@ -21,13 +21,13 @@ def clusters():
 
 
 def test_standard_normal_is_the_prior():
-    z = samplers.StandardNormal(3).sample(40_000, seed=1)
+    z = priors.StandardNormal(3).sample(40_000, seed=1)
     np.testing.assert_allclose(z.mean(axis=0), 0, atol=0.03)
     np.testing.assert_allclose(np.cov(z.T), np.eye(3), atol=0.03)
 
 
 def test_fitted_gaussian_has_the_codes_mean_and_covariance(codes):
-    sampler = samplers.FittedGaussian(codes)
+    sampler = priors.FittedGaussian(codes)
     z = sampler.sample(100_000, seed=1)
     spread = codes.std(axis=0)
     np.testing.assert_allclose((z.mean(axis=0) - codes.mean(axis=0)) / spread, 0, atol=0.02)
@@ -37,32 +37,32 @@ def test_fitted_gaussian_has_the_codes_mean_and_covariance(codes):
 
 def test_fitted_gaussian_uses_all_codes(codes):
     moved = np.concatenate([np.zeros((20_000, 1)), np.ones((20_000, 1))])
-    assert samplers.FittedGaussian(moved).sample(10_000, 1).mean() == pytest.approx(0.5, abs=0.03)
+    assert priors.FittedGaussian(moved).sample(10_000, 1).mean() == pytest.approx(0.5, abs=0.03)
 
 
 def test_mixture_finds_both_clusters(clusters):
-    z = samplers.GaussianMixture(clusters, components=2).sample(8000, seed=1)
+    z = priors.GaussianMixture(clusters, components=2).sample(8000, seed=1)
     left = z[z[:, 0] < 0]
     assert len(left) / len(z) == pytest.approx(0.25, abs=0.03)
     np.testing.assert_allclose(left.mean(axis=0), [-6, 0], atol=0.15)
     np.testing.assert_allclose(z[z[:, 0] > 0].std(axis=0), 0.3, atol=0.03)
-    one = samplers.FittedGaussian(clusters).sample(8000, seed=1)
+    one = priors.FittedGaussian(clusters).sample(8000, seed=1)
     assert (np.abs(one[:, 0]) < 3).mean() > 0.2 > 0.001 > (np.abs(z[:, 0]) < 2).mean()
 
 
 def test_mixture_mixes_the_order_of_its_components(clusters):
-    left = samplers.GaussianMixture(clusters, components=2).sample(1000, seed=1)[:, 0] < 0
+    left = priors.GaussianMixture(clusters, components=2).sample(1000, seed=1)[:, 0] < 0
     assert (np.diff(left.astype(int)) != 0).sum() > 200
 
 
 def test_dead_units_are_no_obstacle(codes):
     with_dead = np.column_stack([codes, np.zeros(len(codes))])
-    assert np.abs(samplers.GaussianMixture(with_dead, components=3).sample(100, 1)[:, 3]).max() < 0.01
+    assert np.abs(priors.GaussianMixture(with_dead, components=3).sample(100, 1)[:, 3]).max() < 0.01
 
 
 @pytest.mark.parametrize(
     "build",
-    [lambda codes: samplers.StandardNormal(3), samplers.FittedGaussian, lambda c: samplers.GaussianMixture(c, 4)],
+    [lambda codes: priors.StandardNormal(3), priors.FittedGaussian, lambda c: priors.GaussianMixture(c, 4)],
     ids=["prior", "gaussian", "mixture"],
 )
 def test_shape_type_and_seed(codes, build):
@@ -78,7 +78,7 @@ def test_shape_type_and_seed(codes, build):
 @pytest.mark.parametrize("codes", [np.zeros(50), np.zeros((3, 2)), np.zeros((0, 2))])
 def test_too_few_or_misshapen_codes_are_refused(codes):
     with pytest.raises(ValueError, match="expected \\(n, latent_dim\\) with n of 10 or more"):
-        samplers.GaussianMixture(codes, components=10)
+        priors.GaussianMixture(codes, components=10)
 
 
 # --------------------------------------------------------------------------------------------------
@@ -89,21 +89,21 @@ START, END = np.array([3.0, 0.0, 0.0]), np.array([0.0, 5.0, 0.0])
 
 @pytest.mark.parametrize("kind", ["straight", "spherical"])
 def test_both_ends_belong_to_the_way(kind):
-    way = samplers.interpolate(START, END, 9, kind)
+    way = interpolation.interpolate(START, END, 9, kind)
     assert (way.shape, way.dtype) == ((9, 3), np.float32)
     np.testing.assert_allclose(way[[0, -1]], [START, END], atol=1e-6)
 
 
 def test_straight_way_has_equal_steps():
-    steps = np.diff(samplers.interpolate(START, END, 5), axis=0)
+    steps = np.diff(interpolation.interpolate(START, END, 5), axis=0)
     np.testing.assert_allclose(steps, np.tile((END - START) / 4, (4, 1)), atol=1e-6)
 
 
 def test_spherical_way_turns_and_lengthens_evenly():
-    way = samplers.interpolate(START, END, 5, "spherical")
+    way = interpolation.interpolate(START, END, 5, "spherical")
     np.testing.assert_allclose(np.linalg.norm(way, axis=1), [3, 3.5, 4, 4.5, 5], rtol=1e-6)
     np.testing.assert_allclose(np.degrees(np.arctan2(way[:, 1], way[:, 0])), [0, 22.5, 45, 67.5, 90], atol=1e-4)
-    line = np.linalg.norm(samplers.interpolate(START, END, 5), axis=1)
+    line = np.linalg.norm(interpolation.interpolate(START, END, 5), axis=1)
     assert (line[1:-1] < np.linalg.norm(way, axis=1)[1:-1] - 0.5).all(), "the line cuts the corner"
 
 
@@ -113,11 +113,11 @@ def test_spherical_way_turns_and_lengthens_evenly():
     ids=["from origin", "to origin", "same direction", "opposite", "no way", "nowhere"],
 )
 def test_where_there_is_no_arc_the_way_is_straight(start, end):
-    arc = samplers.interpolate(start, end, 7, "spherical")
-    np.testing.assert_allclose(arc, samplers.interpolate(start, end, 7), atol=1e-6)
+    arc = interpolation.interpolate(start, end, 7, "spherical")
+    np.testing.assert_allclose(arc, interpolation.interpolate(start, end, 7), atol=1e-6)
     assert np.isfinite(arc).all()
 
 
 def test_unknown_way_is_refused():
     with pytest.raises(ValueError, match="choose 'straight' or 'spherical'"):
-        samplers.interpolate(START, END, 5, "cubic")
+        interpolation.interpolate(START, END, 5, "cubic")

@@ -3,9 +3,10 @@
 import time
 
 import numpy as np
-from keras.callbacks import LambdaCallback
 
-from helpers import checkpoints, classifier, files, metrics, samplers, sweeps, training, wardrobe
+from helpers import baselines, checkpoints, classifier, metrics, priors, sweeps, training, wardrobe
+from helpers.machinery import files
+from helpers.machinery.backend import keras
 
 _COSINE = {"batch_size": 128, "learning_rate": 2e-3, "schedule": "cosine", "warmup_epochs": 1}
 _BRIEF_CONV = checkpoints.plan("conv_vae_32_bernoulli")
@@ -210,9 +211,9 @@ def train_and_judge(config, state):
         dict: what `metrics.measure` gives, the `metrics.sharpness` of reconstructions and, for a VAE, of
         samples, and "history", a dict of lists.
     """
-    model, wear, history = sweeps.train(config, state)
-    images = wear.test.images
-    row = metrics.measure(model, wear) | {"sharpness_x_hat": metrics.sharpness(model.reconstruct(images)).value}
+    model, dataset, history = sweeps.train(config, state)
+    images = dataset.test.images
+    row = metrics.measure(model, dataset) | {"sharpness_x_hat": metrics.sharpness(model.reconstruct(images)).value}
     if model.is_variational:
         row |= {"sharpness_samples": metrics.sharpness(model.sample(1000, seed=1)).value}
     return row | {"history": history}
@@ -229,18 +230,18 @@ def train_and_evaluate(config, state):
         dict: parameters, "cpu_seconds" of the training (None where it was interrupted), what `judge` gives,
         and "history".
     """
-    model, wear, history, seconds = sweeps.train_with_clock(config, state)
+    model, dataset, history, seconds = sweeps.train_with_clock(config, state)
     cost = {"parameters": model.encoder.count_params() + model.decoder.count_params(), "cpu_seconds": seconds}
-    seen = evaluation_setting(wear.slug)
-    return cost | judge(model, wear.head(train=seen["train"], test=seen["test"])) | {"history": history}
+    seen = evaluation_setting(dataset.slug)
+    return cost | judge(model, dataset.head(train=seen["train"], test=seen["test"])) | {"history": history}
 
 
-def judge(model, wear):
+def judge(model, dataset):
     """All that `metrics.evaluate` measures of one model, and its samples in three ways.
 
     Args:
-        model: a model of the course, or `metrics.PCA`.
-        wear: `data.Dataset`.
+        model: a model of the course, or `baselines.PCA`.
+        dataset: `data.Dataset`.
 
     Returns:
         dict: what `metrics.evaluate` finds, "bernoulli", `metrics.bernoulli` of reconstructions, and what
@@ -248,18 +249,18 @@ def judge(model, wear):
         normal, a fitted Gaussian and a fitted mixture of 20, as "prior_frechet_distance", "gaussian_..." and
         "mixture_...".
     """
-    eye, images = classifier.load(wear.slug), wear.test.images
-    codes = metrics.codes_of(model, wear.train.images)
-    row = metrics.evaluate(model, wear, eye, samples=0, verbose=False)
+    own_classifier, images = classifier.load(dataset.slug), dataset.test.images
+    codes = metrics.codes_of(model, dataset.train.images)
+    row = metrics.evaluate(model, dataset, own_classifier, samples=0, verbose=False)
     row |= {"bernoulli": metrics.bernoulli(images, np.clip(model.reconstruct(images), 0, 1))}
     ways = {
-        "prior": samplers.StandardNormal(model.latent_dim),
-        "gaussian": samplers.FittedGaussian(codes),
-        "mixture": samplers.GaussianMixture(codes, components=20),
+        "prior": priors.StandardNormal(model.latent_dim),
+        "gaussian": priors.FittedGaussian(codes),
+        "mixture": priors.GaussianMixture(codes, components=20),
     }
     for way, sampler in ways.items():
         pictures = np.clip(model.decode(sampler.sample(len(images), seed=1)), 0, 1)
-        judged = metrics.judge_samples(pictures, wear, eye)
+        judged = metrics.judge_samples(pictures, dataset, own_classifier)
         row |= {f"{way}_{name}": value for name, value in judged.items()}
     return metrics.flat(row)
 
@@ -273,7 +274,7 @@ def _kinds():
     )
 
 
-def run(name, wear, anew=False):
+def run(name, dataset, again=False):
     """Train the models of a stored experiment, sweep or comparison and write one row of figures for each.
 
     Trainings that are finished are kept, so an interrupted one goes on. For autoencoders of an
@@ -282,25 +283,25 @@ def run(name, wear, anew=False):
 
     Args:
         name: key of `EXPERIMENTS`, `SWEEPS` or `COMPARISONS`.
-        wear: `data.Dataset`, whole.
-        anew: write the result again where it is stored already.
+        dataset: `data.Dataset`, whole.
+        again: write the result again where it is stored already.
 
     Raises:
         RuntimeError: a training failed; the others are kept.
     """
-    path = checkpoints.RESULTS / wear.slug / f"{name}.json"
-    setting = setting_on(wear.slug, name)
+    path = checkpoints.RESULTS / dataset.slug / f"{name}.json"
+    setting = setting_on(dataset.slug, name)
     stored = (
         files.read_json(path, f"Delete it and run `make {'sweeps' if name in SWEEPS else 'results'}` again ({name}).")
         if path.exists()
         else {}
     )
-    if stored.get("recipe") == setting and not anew:
+    if stored.get("recipe") == setting and not again:
         return
     folder, trial, more = next(kind[1:] for kind in _kinds() if name in kind[0])
     folder, sweep = sweeps.FOLDER / folder, name in SWEEPS
     trials = [
-        (label, seed, _configuration(setting, label, seed, wear) | more)
+        (label, seed, _configuration(setting, label, seed, dataset) | more)
         for label in setting["variants"]
         for seed in setting["seeds"]
     ]
@@ -310,7 +311,7 @@ def run(name, wear, anew=False):
     if (~diverged & (table.status == "failed")).any():
         raise RuntimeError(f"{name} is not whole; mend what the lines above say and run it again.")
     with_pca = name in COMPARISONS or (name in EXPERIMENTS and setting["model"].endswith("autoencoder"))
-    rows = _pca_rows(setting, wear, whole=name in COMPARISONS) if with_pca else []
+    rows = _pca_rows(setting, dataset, whole=name in COMPARISONS) if with_pca else []
     for (label, seed, config), status in zip(trials, table.status, strict=True):
         result = sweeps.read(sweeps.folder_of(config, folder)) if status == "done" else {}
         change = setting["variants"][label]
@@ -321,18 +322,18 @@ def run(name, wear, anew=False):
         model = "autoencoder" if config["model"].endswith("autoencoder") else "VAE"
         outcome = {"status": status} if sweep else {}
         rows.append({"model": model, "variant": label, "seed": seed, **size, **varied, **outcome, **result})
-    files.write_sealed(path, {"data": wear.slug, "recipe": setting, "rows": rows})
+    files.write_sealed(path, {"data": dataset.slug, "recipe": setting, "rows": rows})
 
 
-def estimate_likelihoods(wear, anew=False):
+def estimate_likelihoods(dataset, again=False):
     """Store `metrics.log_likelihood_per_image` of the models in `IMPORTANCE_WEIGHTED`.
 
     Args:
-        wear: `data.Dataset`, whole.
-        anew: estimate also what is stored already.
+        dataset: `data.Dataset`, whole.
+        again: estimate also what is stored already.
     """
-    setting = likelihood_setting(wear.slug)
-    images = metrics.binarise(wear.test.images, setting["binarised_with_seed"])[: setting["images"]]
+    setting = likelihood_setting(dataset.slug)
+    images = metrics.binarise(dataset.test.images, setting["binarised_with_seed"])[: setting["images"]]
 
     def row_of(name, vae, about):
         per_image = metrics.log_likelihood_per_image(vae, images, setting["samples"], setting["seed"])
@@ -344,68 +345,68 @@ def estimate_likelihoods(wear, anew=False):
         }
         return row, f"log-likelihood {estimate}"
 
-    _store_rows("importance_weighted", wear, setting, row_of, anew)
+    _store_rows("importance_weighted", dataset, setting, row_of, again)
 
 
-def evaluate_shipped(wear, anew=False):
+def evaluate_shipped(dataset, again=False):
     """Store what `judge` finds of the shipped models, the numbers of their manifests, and what training costs.
 
     Args:
-        wear: `data.Dataset`, whole.
-        anew: judge also what is stored already.
+        dataset: `data.Dataset`, whole.
+        again: judge also what is stored already.
     """
-    setting = evaluation_setting(wear.slug)
-    seen = wear.head(train=setting["train"], test=setting["test"])
+    setting = evaluation_setting(dataset.slug)
+    seen = dataset.head(train=setting["train"], test=setting["test"])
 
     def row_of(name, model, about):
         row = {"latent_dim": model.latent_dim, "epochs": about["configuration"]["recipe"]["epochs"]}
-        row |= {"parameters": about["parameters"], "cpu_seconds": _seconds_to_train(name, wear, setting)}
+        row |= {"parameters": about["parameters"], "cpu_seconds": _seconds_to_train(name, dataset, setting)}
         row |= about["metrics"] | judge(model, seen)
         return row, f"judged, {row['cpu_seconds']:.0f} CPU seconds to train"
 
-    _store_rows("evaluation", wear, setting, row_of, anew)
+    _store_rows("evaluation", dataset, setting, row_of, again)
 
 
-def _store_rows(name, wear, setting, row_of, anew):
+def _store_rows(name, dataset, setting, row_of, again):
     """Store a row for each shipped model of a setting; rows of the same weights and setting are kept.
 
     Args:
         name: of the result file.
-        wear: `data.Dataset`, whole.
+        dataset: `data.Dataset`, whole.
         setting: dict with the names of the "models" and all else that decides the outcome.
         row_of: function of a model's name, the model and its manifest; returns a dict that JSON can hold, and words
             to print once it is stored.
-        anew: work out also what is stored already.
+        again: work out also what is stored already.
     """
-    path = checkpoints.RESULTS / wear.slug / f"{name}.json"
+    path = checkpoints.RESULTS / dataset.slug / f"{name}.json"
     stored = files.read_json(path, "Delete it and run `make results` again.") if path.exists() else {}
-    rows = stored["rows"] if stored.get("recipe") == setting and not anew else []
+    rows = stored["rows"] if stored.get("recipe") == setting and not again else []
     for model in setting["models"]:
-        about = checkpoints.manifest(model, wear.slug)
+        about = checkpoints.manifest(model, dataset.slug)
         key = {"model": model, "sha256": about["sha256"]}
         if any(key.items() <= row.items() for row in rows):
             continue
-        row, words = row_of(model, checkpoints.load(model, wear.slug), about)
+        row, words = row_of(model, checkpoints.load(model, dataset.slug), about)
         rows = [other for other in rows if other["model"] != model] + [key | row]
-        files.write_sealed(path, {"data": wear.slug, "recipe": setting, "rows": rows})
+        files.write_sealed(path, {"data": dataset.slug, "recipe": setting, "rows": rows})
         print(f"{model}: {words}", flush=True)
 
 
-def _seconds_to_train(name, wear, setting):
+def _seconds_to_train(name, dataset, setting):
     """CPU seconds of a whole training, worked out from a second epoch on a few images (a first one also compiles)."""
-    few = wear.head(train=setting["images_to_time"], validation=100)
+    few = dataset.head(train=setting["images_to_time"], validation=100)
     plan = checkpoints.plan(name)
-    epochs = checkpoints.recipe_on(wear.slug, plan.recipe)["epochs"]
+    epochs = training.recipe_on(dataset.slug, plan.recipe)["epochs"]
     model = plan.build()
     ends = []
     training.fit(
         model,
         few,
         verbose=False,
-        callbacks=[LambdaCallback(on_epoch_end=lambda *_: ends.append(time.process_time()))],
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ends.append(time.process_time()))],
         **plan.recipe | {"epochs": 2},
     )
-    return round((ends[1] - ends[0]) * epochs * len(wear.train) / len(few.train), 3)
+    return round((ends[1] - ends[0]) * epochs * len(dataset.train) / len(few.train), 3)
 
 
 def evaluation_setting(slug):
@@ -424,7 +425,7 @@ def setting_on(slug, name):
     """A stored experiment as it is done on a data set: a dict that JSON can hold."""
     setting = (EXPERIMENTS | SWEEPS | COMPARISONS)[name]
     variants = {
-        label: {part: checkpoints.recipe_on(slug, c) if part == "recipe" else c for part, c in change.items()}
+        label: {part: training.recipe_on(slug, c) if part == "recipe" else c for part, c in change.items()}
         for label, change in setting["variants"].items()
     }
     seeds = setting["seeds"]
@@ -433,28 +434,28 @@ def setting_on(slug, name):
             seeds = seeds[:2]
         elif setting["model"].startswith("conv_"):
             seeds = seeds[:1]
-    recipe = checkpoints.recipe_on(slug, setting["recipe"])
+    recipe = training.recipe_on(slug, setting["recipe"])
     return {**setting, "recipe": recipe, "variants": variants, "seeds": seeds}
 
 
-def _configuration(setting, label, seed, wear):
+def _configuration(setting, label, seed, dataset):
     parts = {part: setting[part] | setting["variants"][label].get(part, {}) for part in ("arguments", "recipe")}
     model = setting["variants"][label].get("model", setting["model"])
-    return {"model": model, **parts, "seed": seed, "data": {"slug": wear.slug}}
+    return {"model": model, **parts, "seed": seed, "data": {"slug": dataset.slug}}
 
 
-def _pca_rows(setting, wear, whole):
+def _pca_rows(setting, dataset, whole):
     sizes = {(setting["arguments"] | c.get("arguments", {}))["latent_dim"] for c in setting["variants"].values()}
     began = time.process_time()
-    pca, images = metrics.PCA(wear.train.images, max(sizes)), wear.test.images
+    pca, images = baselines.PCA(dataset.train.images, max(sizes)), dataset.test.images
     seconds, pixels = round(time.process_time() - began, 2), images[0].size
     rows = []
     for k in sorted(sizes):
         row = {"model": "PCA", "latent_dim": k, "seed": 0}
         if whole:  # one fit serves all sizes; the components and the mean image are its parameters
             row |= {"variant": f"PCA, {k} codes", "parameters": (k + 1) * pixels, "cpu_seconds": seconds}
-            seen = evaluation_setting(wear.slug)
-            row |= judge(pca.keep(k), wear.head(train=seen["train"], test=seen["test"]))
+            seen = evaluation_setting(dataset.slug)
+            row |= judge(pca.keep(k), dataset.head(train=seen["train"], test=seen["test"]))
         else:
             row |= {"mse": metrics.mse(images, pca.reconstruct(images, k)).value}
         rows.append(row)

@@ -7,46 +7,51 @@ import time
 import numpy as np
 import pandas as pd
 
-from helpers import checkpoints, classifier, course, data, experiments, files, metrics, plotting, samplers, training
+from helpers import baselines, checkpoints, classifier, course, data, interpolation, metrics, plotting, priors
+from helpers.machinery import files, progress, weights
+from helpers.making import experiments
 
 README = course.ROOT / "README.md"
 IMAGES = course.ROOT / "images"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
 
-def ship(names, wear, anew=False):
+def ship(names, dataset, again=False):
     """Train, measure and store models; those stored already are passed over.
 
     Args:
         names: names from `checkpoints.names`, and `classifier.NAME`.
-        wear: `data.Dataset`.
-        anew: train also what is stored.
+        dataset: `data.Dataset`.
+        again: train also what is stored.
     """
-    folder = checkpoints.SHIPPED / wear.slug
-    todo = [name for name in names if anew or not (folder / f"{name}.json").exists()]
+    folder = weights.SHIPPED / dataset.slug
+    todo = [name for name in names if again or not (folder / f"{name}.json").exists()]
     began = time.monotonic()
     for done, name in enumerate(todo):
-        left = f" · {training.clock((time.monotonic() - began) / done * (len(todo) - done))} left" if done else ""
+        left = f" · {progress.clock((time.monotonic() - began) / done * (len(todo) - done))} left" if done else ""
         print(f"{name} ({done + 1} of {len(todo)}){left}", flush=True)
         if name == classifier.NAME:
-            classifier.ship(wear)
+            classifier.ship(dataset)
             continue
-        model, history = checkpoints.train(name, wear)
-        checkpoints.save(model, name, history, metrics.measure(model, wear), folder)
-        checkpoints.state_file(name, wear.slug).unlink()
+        model, history = checkpoints.train(name, dataset)
+        checkpoints.save(model, name, history, metrics.measure(model, dataset), folder)
+        checkpoints.state_file(name, dataset.slug).unlink()
 
 
-def pictures(wear):
+def pictures(dataset):
     """Draw the pictures of README and the notebooks' titles into ``images/``.
 
     Args:
-        wear: `data.Dataset`.
+        dataset: `data.Dataset`.
     """
-    test, vae, autoencoder = wear.test, checkpoints.load("dense_vae_10"), checkpoints.load("dense_ae_18_wide")
-    ways = [(0, 3), (2, 6), (3, 1), (5, 9), (7, 5), (8, 2)]  # pairs of classes
-    ends = [vae.code(np.stack([test.of_class(a)[4], test.of_class(b)[4]])) for a, b in ways]
-    codes = np.concatenate([samplers.interpolate(*pair, 16, "spherical") for pair in ends])
-    pca, garments = metrics.PCA(wear.train.images, 64), [test.of_class(9)[0], test.of_class(3)[0], test.of_class(8)[9]]
+    test, vae, autoencoder = dataset.test, checkpoints.load("dense_vae_10"), checkpoints.load("dense_ae_18_wide")
+    pairs = [(0, 3), (2, 6), (3, 1), (5, 9), (7, 5), (8, 2)]  # pairs of classes
+    ends = [vae.code(np.stack([test.of_class(a)[4], test.of_class(b)[4]])) for a, b in pairs]
+    codes = np.concatenate([interpolation.interpolate(*pair, 16, "spherical") for pair in ends])
+    pca, garments = (
+        baselines.PCA(dataset.train.images, 64),
+        [test.of_class(9)[0], test.of_class(3)[0], test.of_class(8)[9]],
+    )
     six = np.stack([test.of_class(label)[2] for label in (9, 3, 8, 0, 1, 2)])
     z = autoencoder.encode(six)
     convolutional = checkpoints.load("conv_vae_32")
@@ -64,13 +69,13 @@ def pictures(wear):
     autoencoder_10, vae_32 = checkpoints.load("dense_ae_10"), checkpoints.load("conv_vae_32")
     made = {"real garments": test.images[20:32]}
     for label, model, sampler in (
-        ("PCA\none Gaussian", pca.keep(10), samplers.FittedGaussian),
+        ("PCA\none Gaussian", pca.keep(10), priors.FittedGaussian),
         ("autoencoder\nN(0, I)", autoencoder_10, None),
-        ("autoencoder\nmixture", autoencoder_10, samplers.GaussianMixture),
+        ("autoencoder\nmixture", autoencoder_10, priors.GaussianMixture),
         ("dense VAE\nN(0, I)", vae, None),
-        ("conv VAE\nmixture", vae_32, samplers.GaussianMixture),
+        ("conv VAE\nmixture", vae_32, priors.GaussianMixture),
     ):
-        drawn = sampler(metrics.codes_of(model, wear.train.images)) if sampler else samplers.StandardNormal(10)
+        drawn = sampler(metrics.codes_of(model, dataset.train.images)) if sampler else priors.StandardNormal(10)
         made[label] = np.clip(model.decode(drawn.sample(12, seed=2)), 0, 1)
     figures = {
         "course": plotting.plot_sheet(vae.decode(codes), 16),
@@ -88,7 +93,7 @@ def pictures(wear):
             aside.write_bytes(plotting.png(figure))
 
 
-def results_table(slug=checkpoints.DEFAULT):
+def results_table(slug=course.FASHION_MNIST):
     """What is shipped, from the manifests, as a pandas DataFrame with one row a model."""
     rows = []
     for name in checkpoints.names():
@@ -113,7 +118,7 @@ def _in_use(about):
     return f"{numbers.get('active_units', size - numbers.get('dead_units', 0))} of {size}"
 
 
-def results_markdown(slug=checkpoints.DEFAULT):
+def results_markdown(slug=course.FASHION_MNIST):
     """`results_table` as a Markdown table."""
     table = results_table(slug)
     lines = [table.columns, ["---"] * len(table.columns), *table.itertuples(index=False)]
@@ -121,7 +126,7 @@ def results_markdown(slug=checkpoints.DEFAULT):
 
 
 def readme_with_results(text):
-    """README's text with the table of results between its two marks made anew.
+    """README's text with the table of results between its two marks made again.
 
     Raises:
         ValueError: a mark is missing.
@@ -133,17 +138,17 @@ def readme_with_results(text):
 
 
 def main(arguments=None):
-    """Command line: ``python -m helpers.release checkpoints|results|sweeps|pictures|readme``."""
-    parser = argparse.ArgumentParser(prog="python -m helpers.release", description=__doc__)
+    """Command line: ``python -m helpers.making.release checkpoints|results|sweeps|pictures|readme``."""
+    parser = argparse.ArgumentParser(prog="python -m helpers.making.release", description=__doc__)
     parser.add_argument("what", choices=["checkpoints", "results", "sweeps", "pictures", "readme"])
     parser.add_argument("names", nargs="*", help="models, experiments or sweeps; all where none is named")
-    parser.add_argument("--anew", action="store_true", help="train also what is stored already")
+    parser.add_argument("--again", action="store_true", help="train also what is stored already")
     chosen = parser.parse_args(arguments)
     if chosen.what == "readme":
         README.write_text(readme_with_results(README.read_text(encoding="utf-8")), encoding="utf-8")
         return 0
     course.begin()
-    wear = data.load()
+    dataset = data.load()
     if chosen.what == "results":
         of_shipped = {
             "importance_weighted": experiments.estimate_likelihoods,
@@ -151,16 +156,16 @@ def main(arguments=None):
         }
         for name in chosen.names or [*experiments.EXPERIMENTS, *experiments.COMPARISONS, *of_shipped]:
             if name in of_shipped:
-                of_shipped[name](wear, chosen.anew)
+                of_shipped[name](dataset, chosen.again)
             else:
-                experiments.run(name, wear, chosen.anew)
+                experiments.run(name, dataset, chosen.again)
     elif chosen.what == "sweeps":
         for name in chosen.names or experiments.SWEEPS:
-            experiments.run(name, wear, chosen.anew)
+            experiments.run(name, dataset, chosen.again)
     elif chosen.what == "pictures":
-        pictures(wear)
+        pictures(dataset)
     else:
-        ship(chosen.names or [*checkpoints.names(), classifier.NAME], wear, chosen.anew)
+        ship(chosen.names or [*checkpoints.names(), classifier.NAME], dataset, chosen.again)
     return 0
 
 

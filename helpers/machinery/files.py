@@ -1,6 +1,6 @@
 """Arrays and tables on disk: written aside and renamed, read without pickles, checked.
 
-Floor 0. A reader either sees a whole file or none, also after a kill, a full disk or a crash. What a file
+A reader either sees a whole file or none, also after a kill, a full disk or a crash. What a file
 unpacks to is known before it is unpacked, so no file can fill the memory.
 """
 
@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-MOST = 1 << 28  # bytes of all arrays in a file, where its reader does not know better
-_MOST_TEXT = 1 << 24  # bytes of a JSON file
-_MOST_ENTRIES = 10_000
-_DEEPEST = 64  # lists within lists in a JSON file
+MAX_BYTES = 1 << 28  # bytes of all arrays in a file, where its reader does not know better
+_MAX_TEXT = 1 << 24  # bytes of a JSON file
+_MAX_ENTRIES = 10_000
+_MAX_DEPTH = 64  # lists within lists in a JSON file
 _SEAL = "seal"
 _STALE = 24 * 3600  # seconds after which what a killed process left half-written is swept away
-_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
+DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 _NO_FOLDER = (errno.EEXIST, errno.ENOTDIR)
 
 
@@ -40,7 +40,7 @@ class UnwritableFile(OSError):
 
     def __str__(self):
         path = Path(self.filename)
-        if self.errno in _FULL:
+        if self.errno in DISK_FULL:
             remedy = "make room on the disk"
         elif self.errno in _NO_FOLDER:
             remedy = "remove the file that stands where the folder should be"
@@ -53,14 +53,19 @@ class UnwritableFile(OSError):
 
 
 @contextlib.contextmanager
-def _told(path):
+def _unwritable(path):
     """Turn what the system says against writing a file into `UnwritableFile`."""
     try:
         yield
-    except UnwritableFile:
-        raise
     except OSError as error:
         raise UnwritableFile(error.errno or errno.EIO, error.strerror or str(error), str(path)) from error
+
+
+def _is_about_writing(error, part):
+    """Whether an error of a caller's block is one of writing its part, and not of whatever else it does."""
+    if isinstance(error, UnwritableFile):
+        return False
+    return error.filename == part if error.filename is not None else error.errno in (*DISK_FULL, errno.EIO, errno.EROFS)
 
 
 def make_folder(path):
@@ -69,7 +74,7 @@ def make_folder(path):
     Raises:
         UnwritableFile: that cannot be.
     """
-    with _told(path):
+    with _unwritable(path):
         Path(path).mkdir(parents=True, exist_ok=True)
 
 
@@ -77,25 +82,39 @@ def make_folder(path):
 def written_aside(path):
     """Give a temporary path beside ``path``; rename it into place if all went well, else remove it.
 
+    Args:
+        path: Where the file is to stand. Folders above it are made.
+
+    Yields:
+        Path of the part to write to.
+
     Raises:
-        UnwritableFile: the folder cannot be written, or the disk is full; nothing half-written stays.
+        UnwritableFile: The folder cannot be written, or the disk is full; nothing half-written stays. Other errors of
+            the block are raised as they are.
     """
-    path, name = Path(path), None
+    path = Path(path)
+    with _unwritable(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
     try:
-        with _told(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _sweep(path)
-            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+        with _unwritable(path):
             os.close(handle)
+        try:
             yield Path(name)
+        except OSError as error:
+            if not _is_about_writing(error, name):
+                raise
+            with _unwritable(path):
+                raise
+        with _unwritable(path):
             with open(name, "rb+") as file:
                 os.fsync(file.fileno())  # else a power cut can leave the new name on an empty file
             os.chmod(name, 0o644)
             os.replace(name, path)
     except BaseException:
-        if name is not None:
-            with contextlib.suppress(OSError):  # the first error is the one to hear of
-                Path(name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the first error is the one to hear of
+            Path(name).unlink(missing_ok=True)
         raise
 
 
@@ -119,7 +138,8 @@ def write_together(contents):
     """
     with contextlib.ExitStack() as asides:  # which are left, and so renamed, in the reverse order
         for path in reversed(contents):
-            with open(asides.enter_context(written_aside(path)), "wb") as file:
+            part = asides.enter_context(written_aside(path))
+            with _unwritable(path), open(part, "wb") as file:
                 file.write(contents[path])
                 file.flush()
                 os.fsync(file.fileno())
@@ -142,13 +162,13 @@ def packed_arrays(arrays):
     return packed.getvalue()
 
 
-def read_bytes(path, remedy, most=MOST):
+def read_bytes(path, remedy, max_bytes=MAX_BYTES):
     """All bytes of a file, unless there are too many.
 
     Args:
         path: the file.
         remedy: sentence for the error: what the reader should do.
-        most: bytes that the file may have.
+        max_bytes: bytes that the file may have.
 
     Raises:
         DamagedFile: it cannot be read, is longer, or is no file.
@@ -160,23 +180,23 @@ def read_bytes(path, remedy, most=MOST):
             raise DamagedFile(f"{path.name} is damaged: it is not a file. {remedy}")
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
-            content = file.read(min(size, most) + 1)
+            content = file.read(min(size, max_bytes) + 1)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise DamagedFile(f"{path.name} is damaged: it cannot be read ({error.strerror}). {remedy}") from error
-    if len(content) > most:
-        raise DamagedFile(f"{path.name} is damaged: it has more than {most:,} bytes. {remedy}")
+    if len(content) > max_bytes:
+        raise DamagedFile(f"{path.name} is damaged: it has more than {max_bytes:,} bytes. {remedy}")
     return content
 
 
-def read_arrays(path, remedy, most=MOST):
+def read_arrays(path, remedy, max_bytes=MAX_BYTES):
     """Read a ``.npz`` file, all of it, without pickles.
 
     Args:
         path: the file.
         remedy: sentence for the error: what the reader should do.
-        most: bytes that the arrays may have together.
+        max_bytes: bytes that the arrays may have together.
 
     Returns:
         dict of name to numpy array.
@@ -186,33 +206,33 @@ def read_arrays(path, remedy, most=MOST):
         FileNotFoundError: no such file.
     """
     path = Path(path)
-    return arrays_in(read_bytes(path, remedy, most), path.name, remedy, most)
+    return arrays_in(read_bytes(path, remedy, max_bytes), path.name, remedy, max_bytes)
 
 
-def arrays_in(content, name, remedy, most=MOST):
+def arrays_in(content, name, remedy, max_bytes=MAX_BYTES):
     """The arrays of an ``.npz`` file from its bytes; otherwise like `read_arrays`.
 
     Args:
         content: bytes.
         name: of the file, for the error.
         remedy: sentence for the error: what the reader should do.
-        most: bytes that the arrays may have together.
+        max_bytes: bytes that the arrays may have together.
     """
     try:
-        return _unzipped(content, most)
+        return _unzipped(content, max_bytes)
     # What a file made to do harm provokes in zipfile and numpy is not foreseeable: SyntaxError, struct.error, ...
     except Exception as error:  # noqa: BLE001
         raise DamagedFile(f"{name} is damaged or not an .npz file of plain arrays ({error}). {remedy}") from error
 
 
-def _unzipped(content, most):
-    if content.count(b"PK\x01\x02") > _MOST_ENTRIES:  # each costs far more memory than its bytes here
-        raise ValueError(f"more than {_MOST_ENTRIES:,} entries")
+def _unzipped(content, max_bytes):
+    if content.count(b"PK\x01\x02") > _MAX_ENTRIES:  # each costs far more memory than its bytes here
+        raise ValueError(f"more than {_MAX_ENTRIES:,} entries")
     arrays = {}
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = archive.infolist()
-        if sum(entry.file_size for entry in entries) > most + 1000 * len(entries):
-            raise ValueError(f"it unpacks to more than {most:,} bytes")
+        if sum(entry.file_size for entry in entries) > max_bytes + 1000 * len(entries):
+            raise ValueError(f"it unpacks to more than {max_bytes:,} bytes")
         for entry in entries:
             key, kind = os.path.splitext(entry.filename)
             if kind != ".npy" or key in arrays:
@@ -253,8 +273,8 @@ def write_json(path, content):
 def json_bytes(content):
     """The bytes of an indented JSON file; ValueError where `read_json` would not take them."""
     text = (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
-    if len(text) > _MOST_TEXT:
-        raise ValueError(f"this would be {len(text):,} bytes of JSON; at most {_MOST_TEXT:,} are read again.")
+    if len(text) > _MAX_TEXT:
+        raise ValueError(f"this would be {len(text):,} bytes of JSON; at most {_MAX_TEXT:,} are read again.")
     _parsed(text)
     return text
 
@@ -281,32 +301,37 @@ def seal(content):
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def read_json(path, remedy):
-    """Read JSON.
+def read_json(path, remedy, is_sealed=False):
+    """Read JSON, and verify the seal where there is one.
 
     Args:
-        path: the file.
-        remedy: sentence for the error: what the reader should do.
+        path: The file.
+        remedy: Sentence for the error: what the reader should do.
+        is_sealed: Refuse also what has no seal.
+
+    Returns:
+        What the file holds, without the seal.
 
     Raises:
-        DamagedFile: not JSON, or not what `write_sealed` wrote.
-        FileNotFoundError: no such file.
+        DamagedFile: Not JSON, or not what `write_sealed` wrote.
+        FileNotFoundError: No such file.
     """
     path = Path(path)
-    text = read_bytes(path, remedy, _MOST_TEXT)
+    text = read_bytes(path, remedy, _MAX_TEXT)
     try:
         content = _parsed(text)
     except (ValueError, RecursionError) as error:
         raise DamagedFile(f"{path.name} is damaged: it is not JSON ({error}). {remedy}") from error
-    if isinstance(content, dict) and _SEAL in content and content.pop(_SEAL) != seal(content):
+    has_seal = isinstance(content, dict) and _SEAL in content
+    if (has_seal and content.pop(_SEAL) != seal(content)) or (is_sealed and not has_seal):
         raise DamagedFile(f"{path.name} is damaged: its content does not fit its seal. {remedy}")
     return content
 
 
 def _parsed(text):
     content = json.loads(text.decode("utf-8"), parse_constant=_finite, parse_float=_finite, parse_int=_whole)
-    if _depth(content) > _DEEPEST:
-        raise ValueError(f"lists within lists, more than {_DEEPEST} deep")
+    if _depth(content) > _MAX_DEPTH:
+        raise ValueError(f"lists within lists, more than {_MAX_DEPTH} deep")
     return content
 
 

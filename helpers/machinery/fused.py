@@ -2,16 +2,14 @@
 
 On a CPU a small net spends as much time on reading and writing numbers as on multiplying them. Nothing here needs to be
 read to understand a model. On other backends than TensorFlow everything is Keras' own. A convolutional encoder or
-decoder that Keras has saved in a file of its own can be opened after ``from helpers import fused``.
+decoder that Keras has saved in a file of its own can be opened after ``from helpers.machinery import fused``.
 """
 
 import functools
 
-import keras
 import numpy as np
-from keras import ops
 
-from helpers import course  # noqa: F401, it must come before TensorFlow
+from helpers.machinery.backend import keras, ops
 
 _ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 if _ON_TENSORFLOW:

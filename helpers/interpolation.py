@@ -1,0 +1,36 @@
+"""Codes on the way from one code to another, along a line or an arc."""
+
+import numpy as np
+
+
+def interpolate(start, end, steps, kind="straight"):
+    """Codes on the way from one code to another.
+
+    Args:
+        start, end: (latent_dim,).
+        steps: codes, both ends included.
+        kind: "straight" (a line) or "spherical" (an arc; lengths change evenly).
+
+    Returns:
+        float32 (steps, latent_dim).
+
+    Raises:
+        ValueError: an unknown kind.
+
+    Source of the arc: Shoemake, "Animating rotation with quaternion curves" (1985).
+    """
+    start, end = np.asarray(start, "float64"), np.asarray(end, "float64")
+    t = np.linspace(0, 1, steps)[:, None]
+    if kind == "straight":
+        return ((1 - t) * start + t * end).astype("float32")
+    if kind != "spherical":
+        raise ValueError(f"kind is {kind!r}; choose 'straight' or 'spherical'.")
+    lengths = np.linalg.norm(start), np.linalg.norm(end)
+    if min(lengths) == 0:
+        return interpolate(start, end, steps)  # the origin has no direction: the arc is the line
+    cosine = np.clip(start @ end / (lengths[0] * lengths[1]), -1, 1)
+    angle = np.arccos(cosine)
+    if np.sin(angle) < 1e-6:
+        return interpolate(start, end, steps)
+    directions = np.sin((1 - t) * angle) * start / lengths[0] + np.sin(t * angle) * end / lengths[1]
+    return (directions / np.sin(angle) * ((1 - t) * lengths[0] + t * lengths[1])).astype("float32")

@@ -1,0 +1,117 @@
+"""The state file of a training: from it an interrupted one goes on, bit for bit."""
+
+import dataclasses
+import hashlib
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+
+from helpers.machinery import files
+from helpers.machinery.backend import keras, ops
+
+_REMEDY = "Delete it to train from the beginning."
+
+
+class State:
+    """History of a training and, where a path is given, its state file."""
+
+    def __init__(self, model, recipe, images, path):
+        self.model, self.recipe = model, recipe
+        self.path = Path(path) if path else None
+        self.history = {}
+        # Shapes alone would let a relu net's state into a tanh net; configurations do not.
+        configuration = json.dumps(
+            [dataclasses.asdict(recipe), images, model.encoder.get_config(), model.decoder.get_config()],
+            sort_keys=True,
+            default=str,
+        )
+        self.key = hashlib.sha256(configuration.encode()).hexdigest()
+        self.stored = self.about = None
+
+    def open(self):
+        """Read the state file if there is one; return the epoch to begin with."""
+        if self.path is None or not self.path.exists():
+            return 0
+        # The weights, the best ones, at most four arrays of their size that an optimizer keeps, and the history.
+        weights = 4 * sum(math.prod(variable.shape) for variable in self.model.variables)
+        self.stored = files.read_arrays(self.path, _REMEDY, max_bytes=6 * weights + (1 << 25))
+        try:
+            self.about = json.loads(str(self.stored.get("about", "{}")))
+            if self.about.get("key") == self.key:
+                self.check_about()
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+            raise self.damaged() from error
+        if self.about.get("key") != self.key:
+            raise files.DamagedFile(
+                f"{self.path.name} was written by another model, data set or recipe. Delete it to train again."
+            )
+        self.history = self.about["history"]
+        # Keras looks at stop_training only after some steps, so a stopped training is given no epoch at all.
+        return self.recipe.epochs if self.about.get("stop", {}).get("stopped") else self.about["epoch"]
+
+    def check_about(self):
+        """Raise one of many errors if what is said beside the arrays cannot be."""
+        epoch, history, stop = self.about["epoch"], self.about["history"], self.about.get("stop")
+        whole = type(epoch) is int and 1 <= epoch <= self.recipe.epochs and len(history["loss"]) == epoch
+        for column in history.values():
+            whole &= type(column) is list and len(column) <= epoch and {type(value) for value in column} <= {float}
+        whole &= (stop is None) == (self.recipe.patience is None)
+        if stop is not None:
+            kinds = [type(stop[name]) for name in ("wait", "best_epoch", "stopped")]
+            whole &= kinds == [int, int, bool] and type(stop["best"]) in (float, type(None))
+        if not whole:
+            raise ValueError("it contradicts itself")
+
+    def damaged(self):
+        return files.DamagedFile(f"{self.path.name} is damaged: its parts do not fit each other. {_REMEDY}")
+
+    def variables(self):
+        return [*self.model.variables, *self.model.optimizer.variables]
+
+    def callback(self, stop):
+        state = self
+
+        class Keep(keras.callbacks.Callback):
+            def on_train_begin(self, logs=None):
+                state.model.optimizer.build(state.model.trainable_variables)
+                if state.stored is not None:
+                    state.restore(stop)
+
+            def on_epoch_end(self, epoch, logs=None):
+                for name, value in logs.items():
+                    state.history.setdefault(name, []).append(float(value))
+                if state.path is not None:
+                    state.save(epoch + 1, stop)
+
+        return Keep()
+
+    def save(self, epoch, stop):
+        about = {"key": self.key, "epoch": epoch, "history": self.history}
+        arrays = {f"v{i}": ops.convert_to_numpy(v) for i, v in enumerate(self.variables())}
+        if stop is not None:
+            about["stop"] = {
+                "wait": stop.wait,
+                "best_epoch": stop.best_epoch,
+                "best": stop.best,
+                "stopped": self.model.stop_training,
+            }
+            arrays |= {f"b{i}": w for i, w in enumerate(stop.best_weights or [])}
+        files.write_arrays(self.path, {"about": np.array(json.dumps(about, default=float)), **arrays})
+
+    def restore(self, stop):
+        """Put what was stored into model, optimizer and early stopping, all or none."""
+        wanted = {f"v{i}": variable for i, variable in enumerate(self.variables())}
+        best = {}
+        if stop is not None and "b0" in self.stored:
+            best = {f"b{i}": variable for i, variable in enumerate(self.model.weights)}
+        found = {name: (array.shape, array.dtype) for name, array in self.stored.items() if name != "about"}
+        if found != {name: (tuple(v.shape), np.dtype(v.dtype)) for name, v in (wanted | best).items()}:
+            raise self.damaged()
+        for name, variable in wanted.items():
+            variable.assign(self.stored[name])
+        if stop is not None:
+            kept = self.about["stop"]
+            stop.wait, stop.best_epoch, stop.best = (kept[name] for name in ("wait", "best_epoch", "best"))
+            stop.best_weights = [self.stored[name] for name in best] or None

@@ -1,0 +1,1 @@
+"""How what is shipped was made: stored experiments, and the release of models, results and pictures."""

@@ -1,0 +1,59 @@
+"""What several tests build on: small models, a made-up data set, a fresh Python.
+
+A fresh Python that a test has started in this folder can import it too.
+"""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from helpers import course, data, models
+from helpers.dataset import CLASS_NAMES
+
+
+def smooth_images(n, seed):
+    """Random images without sharp edges, float32 (n, 28, 28, 1) from 0 to 1."""
+    noise = np.random.default_rng(seed).standard_normal((n, 28, 28))
+    smooth = gaussian_filter(noise, sigma=(0, 4, 4))
+    return (1 / (1 + np.exp(-20 * smooth)))[..., None].astype("float32")
+
+
+def tiny_dataset(train=300, validation=520, test=120):
+    """A data set of smooth images. Neither 300 nor 520 is a multiple of the batch sizes in use."""
+    splits = {
+        part: data.Split(smooth_images(n, seed), np.arange(n) % 10)
+        for seed, (part, n) in enumerate({"train": train, "validation": validation, "test": test}.items())
+    }
+    return data.Dataset(name="Tiny", slug="tiny", class_names=CLASS_NAMES, source="a formula", **splits)
+
+
+def small_vae(likelihood="bernoulli", **changes):
+    """A VAE of 2 latents that trains in a second or two."""
+    return models.dense_vae(**{"latent_dim": 2, "hidden": (16,), "likelihood": likelihood, **changes})
+
+
+def small_conv_vae(**changes):
+    """A convolutional VAE of 2 latents with few channels."""
+    return models.conv_vae(**{"latent_dim": 2, "filters": (4, 6, 8), "hidden": (16,), **changes})
+
+
+def small_autoencoder(**changes):
+    """An autoencoder of 2 codes that trains in a second or two."""
+    return models.dense_autoencoder(**{"latent_dim": 2, "hidden": (16,), **changes})
+
+
+def fresh_python(code, *arguments):
+    """Run code in a new Python in this folder, without the settings that this one made for itself."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    environ["PYTHONPATH"] = str(course.ROOT)
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=course.ROOT / "tests",
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
