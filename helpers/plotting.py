@@ -244,25 +244,6 @@ def plot_traversal(model, z, order, ranges, steps=9, kl=None, title="One latent 
     return plot_rows(rows, title, alt=alt)
 
 
-def plot_grid(model, z_of, size=15, title="", alt=None, scale=0.42):
-    """A square of decoded codes.
-
-    Args:
-        model: anything with ``decode``.
-        z_of: takes (n, 2) points of the unit square (right, up), returns codes (n, latent_dim).
-        size: pictures a side.
-        title: above the square.
-        alt: alt text.
-        scale: inches a picture.
-    """
-    side = (np.arange(size) + 0.5) / size
-    right, up = np.meshgrid(side, side[::-1])
-    images = model.decode(z_of(np.stack([right.ravel(), up.ravel()], axis=1)))
-    return plot_sheet(
-        images, size, title, scale, alt or f"Square of {size} by {size} decoded garments. {title}".strip()
-    )
-
-
 def _scatter_classes(axes, points, labels, class_names):
     for label, name in enumerate(class_names):
         chosen = points[labels == label]

@@ -35,7 +35,6 @@ PICTURES = {
     "plot_generation given": lambda t, vae, ae: plotting.plot_generation(vae, z=np.zeros((3, 2))),
     "plot_interpolation": lambda t, vae, ae: plotting.plot_interpolation(ae, *t.test.images[:2], steps=5),
     "plot_traversal": lambda t, vae, ae: plotting.plot_traversal(vae, [0, 0], [1, 0], [(-3, 3)] * 2, 5, kl=[1, 0.2]),
-    "plot_grid": lambda t, vae, ae: plotting.plot_grid(vae, lambda points: 4 * points - 2, size=4),
     "plot_latent_map": lambda t, vae, ae: plotting.plot_latent_map(vae, t.test, NAMES, uniform=True, size=4),
     "plot_latent_map plain": lambda t, vae, ae: plotting.plot_latent_map(ae, t.test, NAMES, size=4),
     "plot_history": lambda t, vae, ae: plotting.plot_history(HISTORY),
@@ -155,17 +154,6 @@ def test_tiles_lie_row_by_row_and_missing_ones_are_zero(channel):
     corners = sheet.reshape(2, 28, 3, 28)
     assert (corners == corners[:, :1, :, :1]).all()
     np.testing.assert_array_equal(corners[:, 0, :, 0], [[1, 2, 3], [4, 5, 0]])
-
-
-def test_grid_runs_right_and_up(vae):
-    seen = []
-
-    def z_of(points):
-        seen.append(points)
-        return points
-
-    plotting.plot_grid(vae, z_of, size=2)
-    np.testing.assert_allclose(seen[0], [[0.25, 0.75], [0.75, 0.75], [0.25, 0.25], [0.75, 0.25]])
 
 
 def test_traversal_moves_one_latent_and_keeps_the_others():
