@@ -7,8 +7,9 @@ VENV = .venv/bin/python
 PYTEST = -n 2 --dist loadscope --nbval --nbval-cell-timeout=180 $(PYTEST_FLAGS)
 
 # This computer only, with Jupyter's own token; a busy port moves on by itself. Jupyter refuses root unless told.
-# Without a screen no browser is tried. The address is printed in any case, and little else.
-LAB = --ip=127.0.0.1 --LabApp.default_url=/lab/tree/notebooks --log-level=WARN \
+# Without a screen no browser is tried. The address is printed in any case, and little else. JupyterLab neither fetches
+# its news nor asks at its first start whether it may.
+LAB = --ip=127.0.0.1 --LabApp.default_url=/lab/tree/notebooks --LabApp.app_settings_dir=.ci/jupyterlab --log-level=WARN \
       $(if $(filter 0,$(shell id -u)),--allow-root) \
       $(SCREEN)
 SCREEN = $(if $(filter Linux,$(shell uname)),$(if $(DISPLAY)$(WAYLAND_DISPLAY),,--no-browser))
@@ -22,7 +23,7 @@ EXPLORE = --Voila.ip=127.0.0.1 $(SCREEN) --TagRemovePreprocessor.remove_cell_tag
 unexport PYTHONPATH PYTHONHOME
 export JUPYTER_PREFER_ENV_PATH = 1
 
-.PHONY: help lab explore test bench checkpoints results sweeps pictures readme setup clean
+.PHONY: help lab explore test bench checkpoints results sweeps pictures readme lock setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -57,12 +58,20 @@ pictures: setup ## draw the pictures of README and notebooks again
 readme: setup ## write the table of results in README.md again
 	$(VENV) -m helpers.making.release readme
 
+# One set of versions for every supported Python and system: uv resolves for all of them at once. What is locked already
+# stays while requirements.in allows it:  make lock LOCK_FLAGS=--upgrade  takes the newest.
+lock: setup ## lock the packages of requirements.in anew, in requirements.txt
+	$(VENV) -m pip install --quiet --disable-pip-version-check "uv>=0.9"
+	$(VENV) -m uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+	  --no-config --custom-compile-command "make lock" -o requirements.txt \
+	  requirements.in tests/requirements.in $(LOCK_FLAGS)
+
 # Any Python from 3.8 on can run the set-up script, which then looks for a supported one or takes PYTHON=...
 setup: ## make or update .venv; done already: a moment
-	@for p in python3 python python3.13 python3.12 python3.11 python3.10 "$(PYTHON)"; do \
+	@for p in python3 python python3.13 python3.12 python3.11 "$(PYTHON)"; do \
 	  "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null && exec "$$p" .ci/setup.py; \
 	done; \
-	echo "No Python found. Install version 3.10 to 3.13 from https://www.python.org/downloads/" >&2; exit 1
+	echo "No Python found. Install version 3.11 to 3.13 from https://www.python.org/downloads/" >&2; exit 1
 
 clean: ## remove .venv and caches; data, checkpoints and notebooks stay
 	rm -rf .venv *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage htmlcov

@@ -22,11 +22,12 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-OLDEST, NEWEST = (3, 10), (3, 13)
+OLDEST, NEWEST = (3, 11), (3, 13)
 BUILD_GB = 4.0  # free space asked for before a build: the finished environment takes 3 GB, downloads the rest
 STAMP = "course-stamp.json"
+REQUIREMENTS = ("requirements.txt", "requirements.in", "pyproject.toml")
 # The reader's own `python3` comes first, so that an activated conda or pyenv environment is respected.
-CANDIDATES = ("python3", "python", "python3.13", "python3.12", "python3.11", "python3.10")
+CANDIDATES = ("python3", "python", "python3.13", "python3.12", "python3.11")
 # Also read by Python 2, so that it can be named in a message instead of ending in a syntax error.
 PROBE = """
 import json, sys
@@ -168,9 +169,13 @@ def venv_python(root):
 
 
 def requirements_hash(root):
-    """Return the SHA-256 of the two files that decide what is installed, as hexadecimal text."""
+    """Return the SHA-256 of the files that decide what is installed, as hexadecimal text.
+
+    The lock decides the first step. The second reads pyproject.toml and, for the package's dependencies,
+    requirements.in.
+    """
     digest = hashlib.sha256()
-    for name in ("requirements.txt", "pyproject.toml"):
+    for name in REQUIREMENTS:
         digest.update(hashlib.sha256((root / name).read_bytes()).digest())
     return digest.hexdigest()
 
@@ -224,13 +229,15 @@ def judge(root, environ):
         return "build", "the Python inside the environment does not start any more"
     if stamp.get("python") != list(here["version"][:2]):
         return "build", "the environment was made by another version of Python"
+    if not supported(here):
+        return "build", f"the environment's Python {dotted(here['version'])} is no longer supported"
     wanted = environ.get("PYTHON")
     path = shutil.which(wanted, path=environ.get("PATH")) if wanted else None
     asked = probe(path, environ) if path else None
     if wanted and (asked is None or (asked["version"], asked["base"]) != (here["version"], here["base"])):
         return "build", "the environment was made by another Python than PYTHON"
     if stamp.get("requirements") != requirements_hash(root):
-        return "update", "requirements.txt or pyproject.toml changed"
+        return "update", "requirements.txt, requirements.in or pyproject.toml changed"
     return "ready", "nothing changed"
 
 
@@ -280,6 +287,11 @@ def explain(printed):
             "The package index's certificate was refused. Behind a filtering proxy, let PIP_CERT name the "
             "file of the proxy's certificate."
         )
+    if "DO NOT MATCH THE HASHES" in printed:
+        return (
+            "A package that arrived is not the one that requirements.txt names: a download was damaged, or a proxy "
+            "or an index of your own delivers other files. Try once more; then ask who runs that proxy or index."
+        )
     if "No matching distribution" in printed:
         return (
             f"A package has no build for this computer ({platform.system()} {platform.machine()}). "
@@ -289,9 +301,27 @@ def explain(printed):
 
 
 def pip_install(root, environ):
-    """Install requirements.txt into .venv.
+    """Install the locked packages into .venv, then the package that the notebooks import.
+
+    These are two steps because pip takes a folder, which has no hash, from no file that has hashes. The second one
+    needs no network: what builds our package is locked too.
+
+    Raises:
+        SetupError: pip failed.
+    """
+    run_pip(root, environ, "-r", "requirements.txt")
+    run_pip(root, environ, "--no-deps", "--no-build-isolation", "-e", ".")
+
+
+def run_pip(root, environ, *what):
+    """Let pip install something into .venv.
 
     pip's progress goes straight to the terminal. Its stderr is shown and kept, to explain a failure.
+
+    Args:
+        root: folder of the course.
+        environ: mapping of environment variables.
+        what: pip's arguments that name what is to be installed.
 
     Raises:
         SetupError: pip failed.
@@ -299,7 +329,7 @@ def pip_install(root, environ):
     command = [str(venv_python(root)), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     if not sys.stdout.isatty():
         command.append("--quiet")
-    command += ["-r", "requirements.txt"]
+    command += what
     printed = []
     with subprocess.Popen(
         command,

@@ -1,8 +1,9 @@
 """Fashion-MNIST: find, fetch, verify, split.
 
-``load()`` looks in ``FASHION_MNIST_DIR``, in ``data/fashion-mnist/``, in Keras' cache, and then asks the
-mirrors. Only files whose checksum agrees are used; any other file ends in a ``DataError`` that says what is
-wrong with it and what to do. Where there are no files and no network, the drawn wardrobe stands in.
+``load()`` looks in ``FASHION_MNIST_DIR``, in ``data/fashion-mnist/``, in Keras' cache, in the folder of Debian's
+package, and then asks the mirrors. Only files whose checksum agrees are used; any other file ends in a
+``DataError`` that says what is wrong with it and what to do. Where there are no files and no network, the drawn
+wardrobe stands in.
 """
 
 import gzip
@@ -30,6 +31,10 @@ STAND_IN = (
     "For the real set, connect once and run this cell again, or put the four files into data/fashion-mnist/ "
     "(data/README.md lists them)."
 )
+
+# Where `apt install dataset-fashion-mnist` puts the four files, on Debian and its descendants such as Ubuntu: the same
+# content, packed by another gzip.
+DEBIAN = Path("/usr/share/datasets") / SLUG
 
 
 def load(directory=None, verbose=True):
@@ -112,13 +117,15 @@ class Place(NamedTuple):
 def find(directory=None, verbose=True):
     """The first place that holds the four files, each verified.
 
-    Order: the folder given or, without one, ``FASHION_MNIST_DIR``; ``data/fashion-mnist/``; Keras' cache.
-    A folder that the reader named must be right; nothing else is tried instead of it. Keras' cache belongs
-    to others: if a file in it is wrong, a line says so and the search goes on.
+    Order: the folder given or, without one, ``FASHION_MNIST_DIR``; ``data/fashion-mnist/``; Keras' cache; the
+    folder of Debian's package ``dataset-fashion-mnist``, ``/usr/share/datasets/fashion-mnist/``. Debian comes last
+    because its files are packed anew, so that each has to be unpacked before it is known to be right.
+    A folder that the reader named must be right; nothing else is tried instead of it. Keras' cache and Debian's
+    folder belong to others: if a file in them is wrong, a line says so and the search goes on.
 
     Args:
-        directory: folder to look at, and the only one; None for the search.
-        verbose: print that line.
+        directory: The folder to look at, and the only one; None searches.
+        verbose: Prints that line.
 
     Returns:
         Place, or None if the files are nowhere (or some of them are still missing in our own folder).
@@ -139,15 +146,17 @@ def find(directory=None, verbose=True):
     if all([_is_there(home, file) for file in published.FILES]):
         return Place(home, HOME)
 
-    cache = course.keras_home() / "datasets" / SLUG
-    if any(os.path.exists(cache / file.name) for file in published.FILES):
+    others = Place(course.keras_home() / "datasets" / SLUG, "Keras' cache"), Place(DEBIAN, "Debian's package")
+    for place in others:
+        if not any(os.path.exists(place.directory / file.name) for file in published.FILES):
+            continue
         try:
-            verify(cache)
+            verify(place.directory)
         except DataError as error:
             if verbose:
-                print(f"Keras' cache is passed over: {str(error).splitlines()[0]}")
+                print(f"{place.source} is passed over: {str(error).splitlines()[0]}")
         else:
-            return Place(cache, "Keras' cache")
+            return place
     return None
 
 

@@ -65,6 +65,7 @@ class Tiny:
         self.names = [file.name for file in self.files]
         self.home = root / "data" / "fashion-mnist"
         self.cache = root / "keras" / "datasets" / "fashion-mnist"
+        self.debian = root / "usr" / "share" / "datasets" / "fashion-mnist"
         self.elsewhere = root / "elsewhere"
 
     def place(self, folder, which=range(4)):
@@ -87,6 +88,7 @@ def tiny(monkeypatch, tmp_path):
     monkeypatch.setattr(published, "FILES", tiny.files)
     monkeypatch.setattr(download, "MIRRORS", ())
     monkeypatch.setattr(data, "VALIDATION_SIZE", 10)
+    monkeypatch.setattr(data, "DEBIAN", tiny.debian)
     monkeypatch.setattr(course, "DATA", tmp_path / "data")
     monkeypatch.setattr(course, "keras_home", lambda: tmp_path / "keras")
     monkeypatch.setattr(course, "data_directory", lambda: None)
@@ -218,6 +220,8 @@ def test_split_leaves_the_callers_arrays_writable():
 
 
 def test_order_of_places(tiny, monkeypatch, capsys):
+    tiny.place(tiny.debian)
+    assert data.load().source == "Debian's package"
     tiny.place(tiny.cache)
     assert data.load().source == "Keras' cache"
     tiny.place(tiny.home)
@@ -230,7 +234,13 @@ def test_order_of_places(tiny, monkeypatch, capsys):
     counts = ": 50 train, 10 validation, 20 test"
     assert lines == [
         f"Fashion-MNIST, from {source}{counts}"
-        for source in ("Keras' cache", "data/fashion-mnist", "FASHION_MNIST_DIR", "the given folder")
+        for source in (
+            "Debian's package",
+            "Keras' cache",
+            "data/fashion-mnist",
+            "FASHION_MNIST_DIR",
+            "the given folder",
+        )
     ]
 
 
@@ -269,24 +279,45 @@ def test_a_named_folder_is_never_skipped(tiny, monkeypatch, source, state):
         assert isinstance(error.value.__cause__, data.DataError)
 
 
-def test_a_bad_keras_cache_is_passed_over_in_one_line(tiny, capsys, server):
-    tiny.spoil(tiny.cache, TEST_IMAGES, tiny.packed[TEST_IMAGES][:500])
-    before = {name: (tiny.cache / name).read_bytes() for name in names_in(tiny.cache)}
+@pytest.mark.parametrize("place, source", [("cache", "Keras' cache"), ("debian", "Debian's package")])
+def test_bad_files_of_others_are_passed_over_in_one_line(tiny, capsys, server, place, source):
+    folder = getattr(tiny, place)
+    tiny.spoil(folder, TEST_IMAGES, tiny.packed[TEST_IMAGES][:500])
+    before = {name: (folder / name).read_bytes() for name in names_in(folder)}
     assert data.find() is None
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1
-    assert f"Keras' cache is passed over: {tiny.names[TEST_IMAGES]} is cut off" in lines[0]
-    assert str(tiny.cache) not in lines[0]
+    assert f"{source} is passed over: {tiny.names[TEST_IMAGES]} is cut off" in lines[0]
+    assert str(folder) not in lines[0]
+    assert data.find(verbose=False) is None
+    assert capsys.readouterr().out == ""
     # It belongs to others, so nothing in it is touched, even while the files are fetched to our folder.
     data.fetch(mirrors=[server.url("good")], verbose=False)
     assert data.load(verbose=False).source == "data/fashion-mnist"
-    assert {name: (tiny.cache / name).read_bytes() for name in names_in(tiny.cache)} == before
+    assert {name: (folder / name).read_bytes() for name in names_in(folder)} == before
 
 
-def test_an_incomplete_keras_cache_is_passed_over(tiny, capsys):
-    tiny.place(tiny.cache, [IMAGES, LABELS])
+@pytest.mark.parametrize("place", ["cache", "debian"])
+def test_incomplete_files_of_others_are_passed_over(tiny, capsys, place):
+    tiny.place(getattr(tiny, place), [IMAGES, LABELS])
     assert data.find() is None
     assert f"{tiny.names[TEST_IMAGES]} is missing" in capsys.readouterr().out
+
+
+def test_debian_is_looked_at_where_keras_cache_is_bad(tiny, capsys):
+    tiny.spoil(tiny.cache, LABELS, tiny.packed[LABELS][:-1])
+    tiny.place(tiny.debian)
+    assert data.find() == (tiny.debian, "Debian's package")
+    assert capsys.readouterr().out.startswith("Keras' cache is passed over: ")
+
+
+def test_debian_packs_the_same_content_by_another_gzip(tiny):
+    tiny.debian.mkdir(parents=True)
+    for name, content in zip(tiny.names, tiny.contents, strict=True):
+        (tiny.debian / name).write_bytes(pack(content, level=1))
+    found = data.load(verbose=False)
+    assert found.source == "Debian's package"
+    np.testing.assert_array_equal(np.rint(found.test.images[..., 0] * 255), tiny.arrays[TEST_IMAGES])
 
 
 def test_a_damaged_file_in_our_own_folder_is_an_error(tiny):
@@ -879,9 +910,10 @@ def test_the_readme_lists_the_records_of_the_loader():
 
 @pytest.fixture(scope="module")
 def real_place():
-    if course.data_directory() is None and not (course.DATA / course.FASHION_MNIST / data.FILES[0].name).exists():
-        pytest.skip("the real files are absent: FASHION_MNIST_DIR is not set, data/fashion-mnist/ is empty")
-    return data.find()
+    place = data.find(verbose=False)
+    if place is None:
+        pytest.skip("the real files are absent: neither FASHION_MNIST_DIR, data/fashion-mnist/ nor a package has them")
+    return place
 
 
 @pytest.fixture(scope="module")

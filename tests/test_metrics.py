@@ -440,6 +440,32 @@ def test_ssim_equals_the_formula_under_a_gaussian_window(x):
     assert metrics.ssim(x[:1].repeat(2, axis=0), x[1:2].repeat(2, axis=0)).value == pytest.approx(expected, abs=1e-9)
 
 
+def test_ssim_equals_that_of_scikit_image():
+    """Recorded from scikit-image 0.25.2: structural_similarity(..., data_range=1, gaussian_weights=True, sigma=1.5,
+    use_sample_covariance=False), image by image, in float64. The last two pairs are a negative and a hard edge.
+    """
+    expected = [0.9174427807229887, 0.9219485891635623, 0.9262162805115948, -0.5238447704165686, 0.4986956889442979]
+    row, column = np.mgrid[:28, :28] / 28
+    phase = np.arange(5).reshape(-1, 1, 1)
+    images = 0.5 + 0.5 * np.sin(9 * row + (3 + phase) * column**2)
+    x_hat = np.clip(0.9 * images + 0.08 * np.cos(40 * column - 7 * phase * row), 0, 1)
+    images[4] = images[4] > 0.5
+    x_hat[3] = 1 - images[3]
+    found = metrics.ssim(images[..., None], x_hat[..., None])
+    assert found.value == pytest.approx(np.mean(expected), abs=1e-12)
+    assert found.standard_error == pytest.approx(np.std(expected, ddof=1) / np.sqrt(5), abs=1e-12)
+    for i, value in enumerate(expected):
+        pair = (part[[i, i], ..., None] for part in (images, x_hat))
+        assert metrics.ssim(*pair).value == pytest.approx(value, abs=1e-12)
+
+
+def test_ssim_of_many_images_is_the_mean_over_all_of_them():
+    """More images than are filtered at a time, and a last part that is short."""
+    images, x_hat = smooth_images(1203, seed=1), smooth_images(1203, seed=2)
+    parts = [metrics.ssim(images[i], x_hat[i]).value for i in (slice(0, 700), slice(700, 1203))]
+    assert metrics.ssim(images, x_hat).value == pytest.approx(np.average(parts, weights=(700, 503)), abs=1e-12)
+
+
 # --------------------------------------------------------------------------------------------------
 # Codes and classes
 

@@ -5,6 +5,7 @@ The interpreters are shell scripts that answer like Python, note what they were 
 
 import ast
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -15,12 +16,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
 TARGETS = {"help", "lab", "explore", "test", "bench", "setup"} | {
     "checkpoints",
     "results",
     "sweeps",
     "pictures",
     "readme",
+    "lock",
     "clean",
 }
 
@@ -35,7 +38,10 @@ case "$1 $2" in
   "-m venv")
     echo venv >> "{log}"; cat "{faults}/venv" >&2 2>/dev/null && exit 1
     mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
-  "-m pip") echo "pip $*" >> "{log}"; cat "{faults}/pip" >&2 2>/dev/null && exit 1; exit 0 ;;
+  "-m pip")
+    echo "pip $*" >> "{log}"
+    case "$*" in *"-e .") fault=own ;; *) fault=pip ;; esac
+    cat "{faults}/$fault" >&2 2>/dev/null && exit 1; exit 0 ;;
   *) exit 2 ;;
 esac
 """
@@ -51,7 +57,7 @@ def script():
 
 
 class Place:
-    """A folder with the course's two requirement files, a PATH of its own and a diary of the stand-ins."""
+    """A folder with the files that say what is installed, a PATH of its own and a diary of the stand-ins."""
 
     def __init__(self, folder):
         self.root = folder / "my course"  # a blank in the path is common on Windows and on Macs
@@ -60,7 +66,8 @@ class Place:
         self.log = folder / "log"
         for each in (self.root, self.bin, self.faults):
             each.mkdir()
-        (self.root / "requirements.txt").write_text("numpy==2.2.6\n")
+        (self.root / "requirements.txt").write_text("numpy==2.4.6\n")
+        (self.root / "requirements.in").write_text("numpy>=2.4\n")
         (self.root / "pyproject.toml").write_text("[project]\n")
         self.environ = {"PATH": f"{self.bin}{os.pathsep}/usr/bin{os.pathsep}/bin"}
 
@@ -101,7 +108,7 @@ def place(tmp_path, script, monkeypatch):
     return here
 
 
-BUILT = ["venv", "pip", "smoke"]
+BUILT = ["venv", "pip", "pip", "smoke"]
 
 
 def test_first_run_builds_second_does_nothing(script, place):
@@ -116,15 +123,29 @@ def test_changed_requirements_are_installed_without_a_new_build(script, place):
     place.add_python("python3", "3.12.1")
     script.set_up(place.root, place.environ)
     place.diary()
-    for name in ("requirements.txt", "pyproject.toml"):
+    for name in ("requirements.txt", "requirements.in", "pyproject.toml"):
         with open(place.root / name, "a") as handle:
             handle.write("# changed\n")
         assert script.set_up(place.root, place.environ) == "update"
-        assert place.diary() == ["pip", "smoke"]
+        assert place.diary() == ["pip", "pip", "smoke"]
         assert script.set_up(place.root, place.environ) == "ready"
 
 
-@pytest.mark.parametrize("step", ["venv", "pip", "smoke"])
+def test_locked_packages_come_first_and_our_own_without_any_other(script, place):
+    """pip refuses a folder beside hashes; the second step must neither look for packages nor for a build tool."""
+    place.add_python("python3", "3.12.1")
+    script.set_up(place.root, place.environ)
+    first, second = [line for line in place.log.read_text().splitlines() if line.startswith("pip ")]
+    assert first.endswith(" -r requirements.txt") and "--no-deps" not in first
+    assert second.endswith(" --no-deps --no-build-isolation -e .")
+
+
+def test_readme_gives_the_same_two_steps():
+    commands = re.findall(r"-m pip install (.*?)(?: +#.*)?$", README.read_text(encoding="utf-8"), flags=re.M)
+    assert commands[:2] == ["-r requirements.txt", "--no-deps --no-build-isolation -e ."]
+
+
+@pytest.mark.parametrize("step", ["venv", "pip", "own", "smoke"])
 def test_failed_step_leaves_no_stamp_and_next_run_repairs(script, place, step, capfd):
     place.add_python("python3", "3.11.7")
     (place.faults / step).write_text("it went wrong\n")
@@ -201,6 +222,15 @@ def test_environment_of_another_python_is_built_again(script, place):
     assert script.set_up(place.root, place.environ) == "ready", "without PYTHON, any supported one is kept"
 
 
+def test_environment_of_a_python_that_the_course_has_left_is_built_again(script, place, monkeypatch):
+    place.add_python("python3", "3.10.13")
+    with monkeypatch.context() as earlier:
+        earlier.setattr(script, "OLDEST", (3, 10))
+        assert script.set_up(place.root, place.environ) == "build"
+    expected = ("build", "the environment's Python 3.10.13 is no longer supported")
+    assert script.judge(place.root, place.environ) == expected
+
+
 def test_environment_whose_python_is_gone_is_built_again(script, place):
     place.add_python("python3", "3.11.7")
     script.set_up(place.root, place.environ)
@@ -215,7 +245,7 @@ def test_unsupported_pythons_are_listed(script, place, capsys):
     (place.bin / "python3.12").chmod(0o755)
     assert script.main(place.root, place.environ) == 1
     message = capsys.readouterr().err
-    for part in ("3.10 to 3.13", "3.9.18", "2.7.18", "python3.12: does not run", "PYTHON=", "python.org"):
+    for part in ("3.11 to 3.13", "3.9.18", "2.7.18", "python3.12: does not run", "PYTHON=", "python.org"):
         assert part in message
     assert not (place.root / ".venv").exists()
 
@@ -225,7 +255,7 @@ def test_no_python_at_all_is_said(script, place, capsys):
     assert "none" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("version, fits", [("3.9.18", 0), ("3.10.0", 1), ("3.13.9", 1), ("3.14.0", 0), ("2.7.18", 0)])
+@pytest.mark.parametrize("version, fits", [("3.10.18", 0), ("3.11.0", 1), ("3.13.9", 1), ("3.14.0", 0), ("2.7.18", 0)])
 def test_supported_versions(script, place, version, fits):
     named = {**place.environ, "PYTHON": str(place.add_python("mine", version))}
     if fits:
@@ -269,6 +299,7 @@ def test_full_disk_is_said_before_anything_is_installed(script, place, monkeypat
         ("NewConnectionError: Failed to establish a new connection: [Errno -3]", "no network"),
         ("ERROR: Could not install packages: [Errno 28] No space left on device", "TMPDIR"),
         ("ssl.SSLCertVerificationError: CERTIFICATE_VERIFY_FAILED", "PIP_CERT"),
+        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", "damaged"),
         ("ERROR: No matching distribution found for tensorflow==2.21.0", "64-bit"),
         ("something else", "its own words are above"),
     ],
@@ -316,7 +347,7 @@ def test_make_alone_lists_every_target():
 
 
 def test_readme_names_only_targets_that_exist():
-    named = set(re.findall(r"`make (\w+)", (ROOT / "README.md").read_text(encoding="utf-8")))
+    named = set(re.findall(r"`make (\w+)", README.read_text(encoding="utf-8")))
     assert named <= TARGETS
 
 
@@ -325,6 +356,19 @@ def test_lab_serves_this_computer_only_and_keeps_its_token():
     assert "-m jupyterlab" in command
     assert re.findall(r"--(?:ServerApp\.)?ip=(\S+)", command) == ["127.0.0.1"]
     assert not re.search("token|password|disable|allow_origin|allow_remote", command)
+
+
+def test_lab_does_not_ask_about_news():
+    """Both ways name the folder with the setting, and the setting has a value that JupyterLab knows."""
+    for command in (make("-n", "lab"), README.read_text(encoding="utf-8")):
+        (folder,) = re.findall(r"-m jupyterlab .*--LabApp\.app_settings_dir=(\S+)", command)
+        overrides = json.loads((ROOT / folder / "overrides.json").read_text(encoding="utf-8"))
+        ((plugin, settings),) = overrides.items()
+        package, name = plugin.split(":")
+        schema = Path(sys.prefix, "share/jupyter/lab/schemas", package, f"{name}.json")
+        choices = json.loads(schema.read_text(encoding="utf-8"))["properties"]["fetchNews"]["oneOf"]
+        assert settings == {"fetchNews": "false"}
+        assert {"const": "false", "title": "Never"} in choices
 
 
 def test_lab_allows_root_only_for_root(tmp_path):
@@ -366,7 +410,7 @@ def test_ci_script_is_executable_and_calls_make_test():
     subprocess.run(["bash", "-n", path], check=True)
 
 
-def test_stamp_hash_tells_the_two_files_apart(script, place):
+def test_stamp_hash_tells_the_files_apart(script, place):
     """Text moved from one file to the other is a change."""
     before = script.requirements_hash(place.root)
     one, two = (place.root / name for name in ("requirements.txt", "pyproject.toml"))
