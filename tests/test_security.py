@@ -465,11 +465,12 @@ def test_page_of_another_site_cannot_reach_the_kernel(app, visit, origin):
 
 
 def requirement_lines(path):
-    lines = [line.split("#")[0].strip() for line in path.read_text("utf-8").splitlines()]
-    return [line for line in lines if line and line != "-e ."]
+    """The requirements in a file, without comments, hashes and the systems that they are for."""
+    lines = [re.split(r"#| ;|\\$", line)[0].strip() for line in path.read_text("utf-8").splitlines()]
+    return [line for line in lines if line and not line.startswith("--hash=")]
 
 
-PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==\d+(\.\d+)*([a-z]+\d+)?")
+PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==\d+(\.\d+)*(\.?[a-z]+\d+)?")
 LISTS = [course.ROOT / "requirements.txt", course.ROOT / "tests" / "browser" / "requirements.txt"]
 
 
