@@ -34,7 +34,12 @@ class Interrupts(keras.callbacks.Callback):
             usual(signal.SIGINT, None)
 
     def wait(self, number, frame):
-        """Handle the signal: remember it, or deliver it where one waits already."""
+        """Handle the signal: remember it, or deliver it where one waits already.
+
+        Args:
+            number: Number of the signal, as Python passes it.
+            frame: Frame that was interrupted, as Python passes it.
+        """
         if self.waits:
             self.deliver()
         else:
