@@ -33,8 +33,8 @@ class TrainingProgress(keras.callbacks.Callback):
     """One line an epoch, and a bar with the time left while it runs.
 
     Args:
-        epochs: All epochs of the training, those that were trained before among them.
-        steps: Steps of an epoch.
+        epochs: Number of all epochs of the training, those that were trained before among them.
+        steps: Number of steps of an epoch.
     """
 
     def __init__(self, epochs, steps):
@@ -121,7 +121,12 @@ class SweepProgress:
         return " · ".join(parts)
 
     def show(self, text, stays=False):
-        """Put a text in the place of the one before."""
+        """Put a text in the place of the one before.
+
+        Args:
+            text: Text of one line.
+            stays: Whether the line of a terminal stays when the next one comes.
+        """
         if course.in_notebook():
             self.screen.show(text)
         else:
