@@ -1,7 +1,7 @@
 """Our own classifier; in its features generated pictures are compared with real ones.
 
 A small convolutional net that tells the ten garments apart. What it computes just before its last layer,
-64 numbers an image, is the space in which `metrics` compares generated pictures with real ones. It is
+64 numbers for each image, is the space in which `metrics` compares generated pictures with real ones. It is
 shipped for each data set and never trained again for a comparison: numbers measured with two classifiers
 cannot be compared. ``COURSE_TRAIN=1`` therefore does not replace it.
 """
@@ -28,11 +28,11 @@ class Classifier(keras.Model):
     """An ordinary Keras model, image (B, 28, 28, 1) to logits (B, 10), whose weights have stable names."""
 
     def weight_variables(self):
-        """All weights as a dict of Keras variables."""
+        """Return all weights as a dict of Keras variables."""
         return {f"{i:02d}/{variable.path}": variable for i, variable in enumerate(self.weights)}
 
     def weight_arrays(self):
-        """All weights as a dict of name to numpy array: what a checkpoint stores."""
+        """Return all weights as a dict of name to numpy array: what a checkpoint stores."""
         return {key: ops.convert_to_numpy(variable) for key, variable in self.weight_variables().items()}
 
     def classify(self, images):
@@ -69,7 +69,7 @@ class Classifier(keras.Model):
 
 
 def build(seed=1):
-    """The classifier, untrained: three convolutions of stride 2, 64 features, 10 logits.
+    """Build the classifier, untrained: three convolutions of stride 2, 64 features, 10 logits.
 
     Args:
         seed: Seeds the first weights and dropout.
@@ -157,7 +157,7 @@ def train(dataset, epochs=None, seed=1, verbose=True):
 
 
 def configuration(slug):
-    """All that decides what is shipped for a data set, as a dict that JSON can hold."""
+    """Return all that decides what is shipped for a data set, as a dict that JSON can hold."""
     return {**CONFIGURATION, "recipe": dataclasses.asdict(training.Recipe(**training.recipe_on(slug, RECIPE)))}
 
 
@@ -204,7 +204,7 @@ def ship(dataset, verbose=True):
 
 
 def manifest(slug=course.FASHION_MNIST):
-    """The manifest of the shipped classifier as a dict.
+    """Read the manifest of the shipped classifier, a dict.
 
     Args:
         slug: The `Dataset.slug` of the data it was trained on.
