@@ -1,6 +1,6 @@
 """Fashion-MNIST: find, fetch, verify, split.
 
-``load()`` searches ``FASHION_MNIST_DIR``, in ``data/fashion-mnist/``, in Keras' cache, and then asks the
+``load()`` searches ``FASHION_MNIST_DIR``, ``data/fashion-mnist/`` and Keras' cache, and then asks the
 mirrors. Only files whose checksum agrees are used; any other file ends in a ``DataError`` that says what is
 wrong with it and what to do. Where there are no files and no network, the drawn wardrobe stands in.
 """
@@ -103,7 +103,12 @@ def _split(pixels, labels):
 
 
 class Place(NamedTuple):
-    """A folder with the four verified files, and the kind of place it is, in words."""
+    """A folder with the four verified files.
+
+    Attributes:
+        directory: Path of the folder.
+        source: Kind of place it is, in words.
+    """
 
     directory: Path
     source: str
