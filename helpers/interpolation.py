@@ -18,7 +18,7 @@ def interpolate(start, end, steps, kind="straight"):
     Raises:
         ValueError: The kind is unknown.
 
-    Source of the arc: Shoemake, "Animating rotation with quaternion curves" (1985).
+    Source: Shoemake, "Animating rotation with quaternion curves" (1985).
     """
     start, end = np.asarray(start, "float64"), np.asarray(end, "float64")
     t = np.linspace(0, 1, steps)[:, None]
