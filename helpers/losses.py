@@ -78,7 +78,7 @@ def squared_error(x, x_hat):
 
 
 def gaussian(x, x_hat, sigma):
-    """-log p(x | z) where each pixel is normal with mean ``x_hat`` and one standard deviation.
+    """Negative log-likelihood -log p(x | z) where each pixel is normal with mean ``x_hat`` and one standard deviation.
 
     A density: it can be negative, and may only be compared with other densities.
 
@@ -114,7 +114,7 @@ def optimal_sigma(x, x_hat):
 
 
 def continuous_bernoulli(x, x_hat):
-    """-log p(x | z) of the continuous Bernoulli: `bernoulli` made a true density on [0, 1].
+    """Negative log-likelihood -log p(x | z) of the continuous Bernoulli, a true density on [0, 1].
 
     Source: Loaiza-Ganem, Cunningham, "The continuous Bernoulli" (2019).
 
