@@ -25,7 +25,7 @@ MIRRORS = (
     "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
 )
 
-_CHUNK = 1 << 16  # bytes a piece
+_CHUNK = 1 << 16  # bytes in a piece
 
 HOME = f"data/{SLUG}"
 
