@@ -7,7 +7,7 @@ from helpers.machinery.backend import keras
 
 
 class Interrupts(keras.callbacks.Callback):
-    """Lets an interrupt (Ctrl-C, Jupyter's stop) wait until TensorFlow has come back from a call.
+    """Let an interrupt (Ctrl-C, Jupyter's stop) wait until TensorFlow has come back from a call.
 
     One that arrives while TensorFlow hands over its results can destroy the process's memory: the kernel dies, and all
     that was in it is lost. A second one is not kept waiting. Both a callback for ``fit`` and a context manager around
