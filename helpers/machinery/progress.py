@@ -30,7 +30,7 @@ class _Screen:
 
 
 class TrainingProgress(keras.callbacks.Callback):
-    """One line an epoch, and a bar with the time left while it runs.
+    """One line for each epoch, and a bar with the time left while it runs.
 
     Args:
         epochs: Number of all epochs of the training, those that were trained before among them.
@@ -82,7 +82,7 @@ class TrainingProgress(keras.callbacks.Callback):
 
 
 class SweepProgress:
-    """A bar of trials with the time left; where output goes to a file, a line a trial.
+    """A bar of trials with the time left; where output goes to a file, a line for each trial.
 
     Args:
         total: Number of all trials.
