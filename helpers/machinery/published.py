@@ -52,7 +52,7 @@ class File:
 
     @property
     def content_size(self):
-        """Length in bytes once unpacked: header and one byte a pixel or label."""
+        """Length in bytes once unpacked: header and one byte for each pixel or label."""
         return 4 + 4 * len(self.shape) + math.prod(self.shape)
 
 
