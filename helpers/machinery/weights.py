@@ -1,4 +1,4 @@
-"""Weights on disk: two files a model, its numbers and its manifest, written together and read all or none.
+"""Weights on disk: two files for each model, its numbers and its manifest, written together and read all or none.
 
 Matrices are stored in half precision, or as eight-bit whole numbers with one scale per column; vectors stay float32.
 """
