@@ -94,7 +94,7 @@ def pictures(dataset):
 
 
 def results_table(slug=course.FASHION_MNIST):
-    """What is shipped, from the manifests, as a pandas DataFrame with one row a model."""
+    """What is shipped, from the manifests, as a pandas DataFrame with one row for each model."""
     rows = []
     for name in checkpoints.names():
         about = checkpoints.manifest(name, slug)
