@@ -30,7 +30,12 @@ ACTIVE = 0.01  # variance of z_mean from which a latent counts as active (Burda 
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A mean over images and its standard error."""
+    """A mean over images and its standard error.
+
+    Attributes:
+        value: The mean.
+        standard_error: Standard error of that mean.
+    """
 
     value: float
     standard_error: float
@@ -47,7 +52,13 @@ class Estimate:
 
 @dataclasses.dataclass(frozen=True)
 class Rate:
-    """The KL to the prior and its two parts, nats per image: ``rate = mutual_information + marginal_kl``."""
+    """The KL to the prior and its two parts, nats per image: ``rate = mutual_information + marginal_kl``.
+
+    Attributes:
+        mutual_information: What a code says about which image it came from, I(x; z).
+        marginal_kl: KL of all codes together, q(z), to the prior.
+        rate: Mean KL of q(z | x) to the prior.
+    """
 
     mutual_information: Estimate
     marginal_kl: Estimate
@@ -56,7 +67,13 @@ class Rate:
 
 @dataclasses.dataclass(frozen=True)
 class Elbo:
-    """The negative ELBO at beta = 1 and its two parts, nats per image: ``negative_elbo = reconstruction + kl``."""
+    """The negative ELBO at beta = 1 and its two parts, nats per image: ``negative_elbo = reconstruction + kl``.
+
+    Attributes:
+        reconstruction: Mean of -log p(x | z).
+        kl: Mean KL of q(z | x) to the prior.
+        negative_elbo: Sum of the two.
+    """
 
     reconstruction: Estimate
     kl: Estimate
@@ -792,7 +809,7 @@ def evaluate(model, dataset, classifier, sampler=None, samples=10_000, pairs=200
 
 
 def flat(numbers):
-    """`evaluate`'s or `judge_samples`' dict for a table or JSON: a float and a "..._standard_error" an `Estimate`."""
+    """Flatten the dict of `evaluate` or `judge_samples`: a float and its "..._standard_error" for each `Estimate`."""
     row = {}
     for name, number in numbers.items():
         if isinstance(number, Estimate):
