@@ -80,7 +80,7 @@ class _LatentModel(keras.Model):
         self._output = output.__call__
 
     def code(self, images):
-        """One code an image: z of an autoencoder, z_mean of a VAE, float32 (n, latent_dim)."""
+        """One code for each image: z of an autoencoder, z_mean of a VAE, float32 (n, latent_dim)."""
         encoded = self.encode(images)
         return encoded[0] if self.is_variational else encoded
 
@@ -268,7 +268,7 @@ class VAE(_LatentModel):
         return ops.mean(reconstruction + self.beta * kl)
 
     def reconstruction_loss(self, x, logits, likelihood=None):
-        """-log p(x | z), nats per image.
+        """Negative log-likelihood -log p(x | z), in nats per image.
 
         Args:
             x: Images, (B, 28, 28, 1).
