@@ -136,7 +136,7 @@ def plot_sheet(images, columns=10, title="", scale=0.6, alt=None):
 
 
 def plot_classes(split, class_names, examples=10, title="", seed=1):
-    """A class sheet: one row a class, the first column its mean image.
+    """A class sheet: one row for each class, the first column its mean image.
 
     Args:
         split: A `data.Split`.
@@ -156,7 +156,7 @@ def plot_classes(split, class_names, examples=10, title="", seed=1):
 
 
 def plot_class_sheets(splits, class_names, examples=5, seed=1):
-    """Class sheets of several data sets side by side: one row a class, the first column its mean image.
+    """Class sheets of several data sets side by side: one row for each class, the mean image first.
 
     Args:
         splits: Dict of label to `dataset.Split`.
@@ -224,7 +224,7 @@ def plot_interpolation(model, first, second, steps=11, kinds=("straight", "spher
 
 
 def plot_traversal(model, z, order, ranges, steps=9, kl=None, title="One latent moves, the others stay"):
-    """One row a latent: the latent goes through its range, the others keep their value.
+    """One row for each latent: the latent goes through its range, the others keep their value.
 
     Args:
         model: Any model with ``decode``.
@@ -355,7 +355,7 @@ def _plain_ticks(axes):
 
 
 def plot_lines(frame, x, y, hue=None, title="", xlabel=None, ylabel=None, log=False, alt=None):
-    """A line chart from a table, one line a group, with the spread over repeated rows.
+    """A line chart from a table, one line for each group, with the spread over repeated rows.
 
     Args:
         frame: A pandas DataFrame with one row for each measurement.
@@ -459,7 +459,7 @@ def plot_convergence(draws, truth, title="", ylabel="", first=10):
 
 
 def plot_kl_per_latent(kl, threshold=None, title="KL of each latent"):
-    """Bars of the KL of each latent, largest first, one panel a model on one scale.
+    """Bars of the KL of each latent, largest first, one panel for each model on one scale.
 
     Args:
         kl: Dict of label to mean KL of each latent in nats, (latent_dim,).
@@ -575,7 +575,7 @@ def plot_labelled(images, labels, title="", scale=1.5):
 
 
 def plot_bottleneck(images, z, x_hat, title="", columns=2):
-    """Garments, their codes as bars, and what is decoded from them, one garment a line.
+    """Garments, their codes as bars, and what is decoded from them, one garment in a line.
 
     Args:
         images: Inputs, (n, 28, 28, 1); n is best a multiple of ``columns``.
@@ -614,7 +614,7 @@ def plot_bottleneck(images, z, x_hat, title="", columns=2):
 
 
 def plot_code_spread(spreads, title="Spread of each code unit over images"):
-    """One panel a model, one bar a code unit: its standard deviation over images.
+    """One panel for each model, one bar for each code unit: its standard deviation over images.
 
     Args:
         spreads: Dict of label to standard deviations (latent_dim,). Units without any are marked.
@@ -719,7 +719,7 @@ def plot_pixel_values(split, class_names, max_images=500):
 
 
 def plot_ink(split, class_names, title="Ink per garment: the mean pixel of each image"):
-    """The mean pixel of each image, a violin a class, ordered by the class's mean, and that mean as a dot.
+    """The mean pixel of each image, a violin for each class, ordered by the class's mean, and that mean as a dot.
 
     Args:
         split: A `data.Split`.
@@ -1140,7 +1140,7 @@ def plot_scores(table, by, value, hue, reference=None, title="", xlabel=None, lo
 
 
 def plot_trials(table, by, value, title="", xlabel=None):
-    """Each training as a dot, a row a setting, the setting with the lowest mean on top.
+    """Each training as a dot, a row for each setting, the setting with the lowest mean on top.
 
     The bar is the mean over seeds. Beside a row: its mean, and "tie" where `seeds.tie` cannot tell it
     from the row on top.
