@@ -1,7 +1,7 @@
 """Differences over seeds: what several trainings of each kind say, and what is a tie.
 
-A table has one row a training, with the settings, the seed and what was measured: the rows of `sweeps.run` or of a
-stored result.
+A table has one row for each training, with the settings, the seed and what was measured: the rows of `sweeps.run` or
+of a stored result.
 """
 
 import dataclasses
