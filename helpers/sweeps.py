@@ -86,7 +86,7 @@ def train(config, state):
 
 
 def train_with_clock(config, state):
-    """`train`, and the CPU seconds it took, reading the data set not counted.
+    """Do what `train` does, and measure the CPU seconds it took, reading the data set not counted.
 
     Args:
         config: Configuration as for `train`.
