@@ -447,7 +447,7 @@ class _Shell(ipywidgets.VBox):
 
 
 class LatentSliders(_Shell):
-    """One slider a latent, beside the garment that the code decodes to.
+    """One slider for each latent, beside the garment that the code decodes to.
 
     Latents are ordered by their mean KL (VAE) or variance (autoencoder) on held-out garments; those a
     model does not use are folded away. A slider covers the middle 99 % of the aggregate posterior,
