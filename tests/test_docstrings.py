@@ -67,13 +67,17 @@ def faults(source):
     for name, node, expected in public(ast.parse(source).body):
         parts = sections(ast.get_docstring(node) or "")
         is_class = isinstance(node, ast.ClassDef)
-        if "Args" in parts:
-            fields = [n.target.id for n in node.body if isinstance(n, ast.AnnAssign)] if is_class else []
-            named = [entry for entry, _ in entries(parts["Args"])]
-            if named != (expected or fields):
-                found.append(f"{name}: Args names {named}, the signature {expected or fields}")
+        if is_class and not expected:  # the fields of a dataclass or a named tuple
+            expected = [n.target.id for n in node.body if isinstance(n, ast.AnnAssign)]
+            heading = "Args" if "Args" in parts else "Attributes"
+        else:
+            heading = "Args"
+        if heading in parts:
+            named = [entry for entry, _ in entries(parts[heading])]
+            if named != expected and (expected or heading == "Args"):
+                found.append(f"{name}: {heading} names {named}, the signature {expected}")
         elif len(expected) >= (1 if is_class else 2):
-            found.append(f"{name}: no Args")
+            found.append(f"{name}: no {heading}")
         for heading in ("Args", "Attributes", "Raises"):
             for entry, text in entries(parts.get(heading, [])):
                 if not re.match(r"[A-Z0-9*]", text) or not text.endswith("."):
