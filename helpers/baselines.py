@@ -12,7 +12,7 @@ class MeanImage:
     """The trivial model: whatever comes in, the mean training image comes out.
 
     Args:
-        images: training images, (n, 28, 28, 1).
+        images: Training images, (n, 28, 28, 1).
     """
 
     latent_dim = 0
@@ -29,8 +29,8 @@ class PCA:
     """Principal component analysis as an autoencoder: the best linear one.
 
     Args:
-        images: training images, (n, 28, 28, 1).
-        latent_dim: components to keep at most.
+        images: Training images, (n, 28, 28, 1).
+        latent_dim: Largest number of components to keep.
     """
 
     def __init__(self, images, latent_dim=64):
@@ -39,7 +39,15 @@ class PCA:
         self._pca = _PCA(latent_dim, svd_solver="covariance_eigh").fit(flat)
 
     def encode(self, images, latent_dim=None):
-        """Codes, float32 (n, latent_dim); fewer latents are the first of the full code."""
+        """Codes of images; fewer latents are the first of the full code.
+
+        Args:
+            images: Array (n, 28, 28, 1) in [0, 1].
+            latent_dim: Number of components; None takes all.
+
+        Returns:
+            Codes, float32 (n, latent_dim).
+        """
         flat = check_images(images).reshape(len(images), -1)
         return self._pca.transform(flat)[:, : latent_dim or self.latent_dim].astype("float32")
 
@@ -50,17 +58,25 @@ class PCA:
         return flat.reshape(-1, *IMAGE_SHAPE).astype("float32")
 
     def reconstruct(self, images, latent_dim=None):
-        """Images from the first ``latent_dim`` components, float32 (n, 28, 28, 1)."""
+        """Images from their first components.
+
+        Args:
+            images: Array (n, 28, 28, 1) in [0, 1].
+            latent_dim: Number of components; None takes all.
+
+        Returns:
+            Images, float32 (n, 28, 28, 1); values may leave [0, 1].
+        """
         return self.decode(self.encode(images, latent_dim))
 
     def keep(self, latent_dim):
         """The same PCA with its first components only: what a fit with fewer latents would give.
 
         Args:
-            latent_dim: components to keep, 1 to ``self.latent_dim``.
+            latent_dim: Number of components to keep, 1 to ``self.latent_dim``.
 
         Raises:
-            ValueError: there are not so many.
+            ValueError: There are fewer components than that.
         """
         if not 1 <= latent_dim <= self.latent_dim:
             raise ValueError(f"cannot keep {latent_dim} components: this PCA has {self.latent_dim}.")

@@ -25,11 +25,11 @@ class Plan:
     """What a shipped model is and how it is trained.
 
     Args:
-        about: one line for people.
-        model: name of a function in `models`.
-        arguments: its arguments.
-        recipe: fields of `training.Recipe`.
-        bits: 16 or 8, how each number of a matrix is stored; vectors have 32.
+        about: Description in one line, for people.
+        model: Name of a function in `models`.
+        arguments: Keyword arguments of that function, a dict.
+        recipe: Fields of `training.Recipe`, a dict.
+        bits: Number of bits, 16 or 8, in which each number of a matrix is stored; vectors have 32.
     """
 
     about: str
@@ -49,7 +49,15 @@ class Plan:
 
 
 def bits_on(data, name):
-    """Bits a stored number has: those of the plan; 8 for models of the drawn wardrobe, a stand-in."""
+    """Number of bits of a stored number: that of the plan; 8 for models of the drawn wardrobe, a stand-in.
+
+    Args:
+        data: The `Dataset.slug` of the data it was trained on.
+        name: One of `names`.
+
+    Returns:
+        Either 16 or 8.
+    """
     return 8 if data == wardrobe.SLUG else plan(name).bits
 
 
@@ -192,7 +200,7 @@ def plan(name):
     """The `Plan` of a name.
 
     Raises:
-        KeyError: no such name; the message lists the known ones.
+        KeyError: There is no such name; the message lists the known ones.
     """
     if name not in PLANS:
         raise KeyError(f"no model is called {name!r}; known are {', '.join(PLANS)}.")
@@ -203,11 +211,11 @@ def save(model, name, history, metrics=None, folder=weights.SHIPPED / course.FAS
     """Write weights, rounded, and manifest; the model stays as it is. `train` gives one that is rounded already.
 
     Args:
-        model: the trained model of that name.
-        name: one of `names`.
-        history: what `training.fit` returned.
-        metrics: dict of numbers on held-out images, or None.
-        folder: where to.
+        model: The trained model of that name.
+        name: One of `names`.
+        history: What `training.fit` returned.
+        metrics: Dict of numbers measured on held-out images, or None.
+        folder: Folder to write to.
     """
     about = {
         "name": name,
@@ -231,13 +239,13 @@ def manifest(name, data=course.FASHION_MNIST):
     """The manifest of a model as a dict.
 
     Args:
-        name: one of `names`.
-        data: `Dataset.slug` of the data it was trained on.
+        name: One of `names`.
+        data: The `Dataset.slug` of the data it was trained on.
 
     Raises:
-        KeyError: no such name.
-        FileNotFoundError: not trained yet on this data.
-        files.DamagedFile: the manifest is damaged.
+        KeyError: There is no such name.
+        FileNotFoundError: It has not been trained on this data yet.
+        files.DamagedFile: The manifest is damaged.
     """
     configuration = plan(name).configuration(data)
     folder = _folder(name, data)
@@ -250,16 +258,16 @@ def load(name, data=course.FASHION_MNIST):
     """Build a model and open its stored weights.
 
     Args:
-        name: one of `names`.
-        data: `Dataset.slug` of the data it was trained on.
+        name: One of `names`.
+        data: The `Dataset.slug` of the data it was trained on.
 
     Returns:
-        `models.Autoencoder` or `models.VAE`.
+        A `models.Autoencoder` or a `models.VAE`.
 
     Raises:
-        KeyError: no such name.
-        FileNotFoundError: not trained yet on this data.
-        files.DamagedFile: weights or manifest are damaged, or do not belong together.
+        KeyError: There is no such name.
+        FileNotFoundError: It has not been trained on this data yet.
+        files.DamagedFile: Weights or manifest are damaged, or do not belong together.
     """
     about = manifest(name, data)
     model = plan(name).build()
@@ -271,12 +279,12 @@ def train(name, dataset, verbose=True):
     """Train a model by its plan; an interrupted training goes on where it was.
 
     Args:
-        name: one of `names`.
-        dataset: `data.Dataset`.
-        verbose: show progress.
+        name: One of `names`.
+        dataset: A `data.Dataset`.
+        verbose: Whether to show progress.
 
     Returns:
-        (model with weights rounded as stored, history).
+        Tuple (model with weights rounded as stored, history).
     """
     model = plan(name).build()
     history = training.fit(
@@ -291,7 +299,12 @@ def train(name, dataset, verbose=True):
 
 
 def state_file(name, data):
-    """Where an unfinished training of a model keeps its state, a path."""
+    """Path at which an unfinished training of a model keeps its state.
+
+    Args:
+        name: One of `names`.
+        data: The `Dataset.slug` of the data it is trained on.
+    """
     return RUNS / data / f"{name}.state.npz"
 
 
@@ -301,11 +314,11 @@ def load_or_train(name, dataset):
     ``COURSE_TRAIN=1`` passes over the shipped weights. What is trained is kept in ``data/runs``.
 
     Args:
-        name: one of `names`.
-        dataset: `data.Dataset`.
+        name: One of `names`.
+        dataset: A `data.Dataset`.
 
     Returns:
-        `models.Autoencoder` or `models.VAE`.
+        A `models.Autoencoder` or a `models.VAE`.
     """
     plan(name)
     if _folder(name, dataset.slug) is None:
@@ -321,16 +334,16 @@ def result(name, slug=course.FASHION_MNIST, folder=RESULTS):
     """A stored result of many trainings, and how it was made.
 
     Args:
-        name: of the file, such as "latent_sweep".
-        slug: `Dataset.slug` of the data it was measured on.
-        folder: that holds a folder for each data set.
+        name: Name of the result, such as "latent_sweep".
+        slug: The `Dataset.slug` of the data it was measured on.
+        folder: Folder that holds a folder for each data set.
 
     Returns:
-        (pandas DataFrame with one row a measurement, recipe as a dict).
+        Tuple (pandas DataFrame with one row for each measurement, recipe as a dict).
 
     Raises:
-        FileNotFoundError: there is no such result for this data.
-        files.DamagedFile: the file is damaged or holds something else.
+        FileNotFoundError: There is no such result for this data.
+        files.DamagedFile: The file is damaged or holds something else.
     """
     path = folder / slug / f"{name}.json"
     remedy = f"Get the file again (git checkout), or run `python -m helpers.making.release results {name}`."

@@ -1,7 +1,7 @@
 """Our own classifier; in its features generated pictures are compared with real ones.
 
 A small convolutional net that tells the ten garments apart. What it computes just before its last layer,
-64 numbers an image, is the space in which `metrics` compares generated pictures with real ones. It is
+64 numbers for each image, is the space in which `metrics` compares generated pictures with real ones. It is
 shipped for each data set and never trained again for a comparison: numbers measured with two classifiers
 cannot be compared. ``COURSE_TRAIN=1`` therefore does not replace it.
 """
@@ -21,18 +21,18 @@ FEATURES = 64
 CONFIGURATION = {"filters": [16, 32, 64], "features": FEATURES, "activation": "silu", "dropout": 0.3}
 RECIPE = {"epochs": 9, "batch_size": 128, "learning_rate": 2e-3, "schedule": "cosine", "warmup_epochs": 1}
 BITS = 16
-_REMEDY = "Get the file again (git checkout), or train the classifier anew: classifier.ship(data.load())."
+_REMEDY = "Get the file again (git checkout), or train the classifier again: classifier.ship(data.load())."
 
 
 class Classifier(keras.Model):
     """An ordinary Keras model, image (B, 28, 28, 1) to logits (B, 10), whose weights have stable names."""
 
     def weight_variables(self):
-        """All weights as a dict of Keras variables."""
+        """Return all weights as a dict of Keras variables."""
         return {f"{i:02d}/{variable.path}": variable for i, variable in enumerate(self.weights)}
 
     def weight_arrays(self):
-        """All weights as a dict of name to numpy array: what a checkpoint stores."""
+        """Return all weights as a dict of name to numpy array: what a checkpoint stores."""
         return {key: ops.convert_to_numpy(variable) for key, variable in self.weight_variables().items()}
 
     def classify(self, images):
@@ -42,10 +42,10 @@ class Classifier(keras.Model):
             images: Array (n, 28, 28, 1) in [0, 1].
 
         Returns:
-            int64 (n,), class indices 0 to 9.
+            Class indices 0 to 9, int64 (n,).
 
         Raises:
-            ValueError: Images out of shape or range.
+            ValueError: Images are out of shape or range.
         """
         return self._outputs_of("logits", images).argmax(axis=1)
 
@@ -56,10 +56,10 @@ class Classifier(keras.Model):
             images: Array (n, 28, 28, 1) in [0, 1], real or generated.
 
         Returns:
-            float32 (n, 64).
+            Features, float32 (n, 64).
 
         Raises:
-            ValueError: Images out of shape or range.
+            ValueError: Images are out of shape or range.
         """
         return self._outputs_of("features", images)
 
@@ -69,13 +69,13 @@ class Classifier(keras.Model):
 
 
 def build(seed=1):
-    """The classifier, untrained: three convolutions of stride 2, 64 features, 10 logits.
+    """Build the classifier, untrained: three convolutions of stride 2, 64 features, 10 logits.
 
     Args:
-        seed: of the first weights and of dropout.
+        seed: Seeds the first weights and dropout.
 
     Returns:
-        `Classifier`.
+        A `Classifier`.
     """
     seeds = iter(range(1000 * seed, 1000 * seed + 10))
     activation = CONFIGURATION["activation"]
@@ -99,7 +99,7 @@ def build(seed=1):
 class _Batches(keras.utils.PyDataset):
     """The batches of `training.Batches` with their labels."""
 
-    num_batches = None  # without end: `fit` is told the steps of an epoch
+    num_batches = None  # without end: `fit` gets the number of steps of an epoch
 
     def __init__(self, split, batch_size, seed):
         super().__init__()
@@ -114,17 +114,17 @@ def train(dataset, epochs=None, seed=1, verbose=True):
     """Train a classifier on ``dataset.train`` by its recipe, with a cosine decay.
 
     Args:
-        dataset: `data.Dataset`.
-        epochs: in place of the recipe's.
-        seed: of the first weights and of the order of the images; the same seed gives the same weights
-            on the same machine.
-        verbose: show a line an epoch.
+        dataset: A `data.Dataset`.
+        epochs: Number of epochs; None takes that of the recipe.
+        seed: Seeds the first weights and the order of the images; the same seed gives the same weights on the same
+            machine.
+        verbose: Whether to show a line for each epoch.
 
     Returns:
-        (`Classifier` with weights rounded as they are stored, history as a dict of lists).
+        Tuple (`Classifier` with weights rounded as they are stored, history as a dict of lists).
 
     Raises:
-        ValueError: images or labels that are none of ten garments'.
+        ValueError: Images are out of shape or range, or labels are not those of ten classes.
     """
     training.check_splits(dataset)
     for part, labels in (("train", dataset.train.labels), ("validation", dataset.validation.labels)):
@@ -157,12 +157,20 @@ def train(dataset, epochs=None, seed=1, verbose=True):
 
 
 def configuration(slug):
-    """All that decides what is shipped for a data set, as a dict that JSON can hold."""
+    """Return all that decides what is shipped for a data set, as a dict that JSON can hold."""
     return {**CONFIGURATION, "recipe": dataclasses.asdict(training.Recipe(**training.recipe_on(slug, RECIPE)))}
 
 
 def measure(classifier, dataset):
-    """Accuracy on the test images: a dict with "accuracy" and its "accuracy_standard_error"."""
+    """Measure the accuracy on the test images.
+
+    Args:
+        classifier: A `Classifier`.
+        dataset: A `data.Dataset`.
+
+    Returns:
+        Dict with "accuracy" and its "accuracy_standard_error".
+    """
     right = classifier.classify(dataset.test.images) == dataset.test.labels
     accuracy = float(right.mean())
     return {
@@ -175,8 +183,8 @@ def ship(dataset, verbose=True):
     """Train, round, measure and store the classifier of a data set, as the course ships it.
 
     Args:
-        dataset: `data.Dataset`, whole.
-        verbose: show a line an epoch.
+        dataset: The whole `data.Dataset`.
+        verbose: Whether to show a line for each epoch.
 
     Returns:
         The stored manifest's metrics, a dict.
@@ -196,14 +204,14 @@ def ship(dataset, verbose=True):
 
 
 def manifest(slug=course.FASHION_MNIST):
-    """The manifest of the shipped classifier as a dict.
+    """Read the manifest of the shipped classifier, a dict.
 
     Args:
-        slug: `Dataset.slug` of the data it was trained on.
+        slug: The `Dataset.slug` of the data it was trained on.
 
     Raises:
-        FileNotFoundError: none is shipped for this data.
-        files.DamagedFile: the manifest is damaged, or describes another classifier.
+        FileNotFoundError: No classifier is shipped for this data.
+        files.DamagedFile: The manifest is damaged, or describes another classifier.
     """
     path = weights.SHIPPED / slug / f"{NAME}.json"
     if not path.exists():
@@ -215,14 +223,14 @@ def load(slug=course.FASHION_MNIST):
     """Build the classifier and open its shipped weights.
 
     Args:
-        slug: `Dataset.slug` of the data it was trained on.
+        slug: The `Dataset.slug` of the data it was trained on.
 
     Returns:
-        `Classifier`.
+        A `Classifier`.
 
     Raises:
-        FileNotFoundError: none is shipped for this data.
-        files.DamagedFile: weights or manifest are damaged, or do not belong together.
+        FileNotFoundError: No classifier is shipped for this data.
+        files.DamagedFile: Weights or manifest are damaged, or do not belong together.
     """
     about = manifest(slug)
     classifier = build()

@@ -53,7 +53,7 @@ def _quiet_stderr():
             os.close(kept)
 
 
-# Libraries look at these when they are imported, so they are set before anything else. Two independent operations must
+# Libraries read these when they are imported, so they are set before anything else. Two independent operations must
 # not run side by side, else their sums arrive in any order and two runs with one seed differ in the last bits. Threads
 # inside one operation do no such harm.
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
@@ -93,15 +93,16 @@ def begin(seed=1, threads=None, operations=None):
     """Start a notebook: seed Python, NumPy and Keras, and print versions and device.
 
     Args:
-        seed: integer from 0; the same seed gives the same numbers on the same machine.
-        threads: that share an operation of TensorFlow's; None takes one a core. With 1 dense nets train in less time,
-            not only with less work: their products are so small that threads would mostly wait for one another.
-        operations: of TensorFlow's that may run at the same time; None leaves it to TensorFlow. On two cores,
-            ``threads=1, operations=2`` trains a convolutional net with a little less work, though in no less time: two
-            gradients side by side wait for each other less often than two threads that share one.
+        seed: Integer from 0; the same seed gives the same numbers on the same machine.
+        threads: Number of threads that share one operation of TensorFlow; None takes one for each core. With 1 dense
+            nets train in less time, not only with less work: their products are so small that threads would mostly wait
+            for one another.
+        operations: Number of TensorFlow's operations that may run at the same time; None leaves it to TensorFlow. On
+            two cores, ``threads=1, operations=2`` trains a convolutional net with a little less work, though in no less
+            time: two gradients side by side wait for each other less often than two threads that share one.
 
     Raises:
-        ValueError: threads or operations is not a whole number from 1.
+        ValueError: The argument ``threads`` or ``operations`` is not a whole number from 1.
         RuntimeError: TensorFlow has begun to compute with other numbers.
     """
     keras = start_keras()
@@ -157,7 +158,7 @@ def use(dataset):
 
 
 def stand_in():
-    """Return the name of the data set that stands in for Fashion-MNIST, as `use` was told, or None."""
+    """Return the name of the data set that stands in for Fashion-MNIST, as `use` recorded it, or None."""
     return _stand_in
 
 
@@ -168,12 +169,13 @@ def claim(statement, holds, always=False):
     such, and the notebook goes on.
 
     Args:
-        statement: a sentence that can be true or false.
-        holds: whether it is true, worked out from what was measured.
-        always: it does not depend on the data, so that it stops the notebook on the stand-in too.
+        statement: A sentence that can be true or false.
+        holds: Whether it is true, worked out from what was measured.
+        always: Whether a failure stops the notebook on the stand-in too, because the statement does not depend on the
+            data.
 
     Raises:
-        AssertionError: it does not hold.
+        AssertionError: The statement does not hold.
     """
     if holds:
         print(f"Checked: {statement}")
@@ -192,8 +194,8 @@ def fast_precision():
     """The ``precision`` in which this computer trains a large net fastest, for `models.conv_vae` and the like.
 
     Returns:
-        "mixed_bfloat16" where the processor is known to multiply matrices in bfloat16 (Linux says so for x86), which
-        halves the work; else "float32". Without such instructions bfloat16 is many times slower.
+        The text "mixed_bfloat16" where the processor is known to multiply matrices in bfloat16 (Linux says so for x86),
+        which halves the work; else "float32". Without such instructions bfloat16 is many times slower.
     """
     with contextlib.suppress(OSError):
         flags = Path("/proc/cpuinfo").read_text("utf-8").split()
@@ -223,11 +225,11 @@ _environment = threading.Lock()
 def threads_of_children(n):
     """Let processes that are started within the block compute with ``n`` threads each.
 
-    They inherit environment variables, and the libraries look at those once, when they are imported.
+    They inherit environment variables, and the libraries read those once, when they are imported.
     What the reader has set stays.
 
     Args:
-        n: int, at least 1.
+        n: Number of threads, an int of at least 1.
     """
     names = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     with _environment:

@@ -1,6 +1,6 @@
 """Fashion-MNIST: find, fetch, verify, split.
 
-``load()`` looks in ``FASHION_MNIST_DIR``, in ``data/fashion-mnist/``, in Keras' cache, in the folder of Debian's
+``load()`` searches ``FASHION_MNIST_DIR``, ``data/fashion-mnist/``, Keras' cache and the folder of Debian's
 package, and then asks the mirrors. Only files whose checksum agrees are used; any other file ends in a
 ``DataError`` that says what is wrong with it and what to do. Where there are no files and no network, the drawn
 wardrobe stands in.
@@ -24,7 +24,7 @@ from helpers.machinery.published import NAME, SLUG, DataError, UnreachableError,
 VALIDATION_SIZE = 5_000
 SPLIT_SEED = 20170825  # the day the data set's paper appeared
 
-FILES = published.FILES  # the four files, as notebook 01 looks at them
+FILES = published.FILES  # the four files, as notebook 01 inspects them
 
 STAND_IN = (
     f"No {NAME} on this machine, and no mirror answers: the course goes on with the drawn wardrobe. "
@@ -43,17 +43,17 @@ def load(directory=None, verbose=True):
     ``COURSE_DATA=wardrobe`` chooses the drawings on purpose, ``COURSE_DATA=fashion-mnist`` refuses them.
 
     Args:
-        directory: folder with the four files; it then is the only place looked at. None: the search
-            order of ``find``, then a download to ``data/fashion-mnist/``.
-        verbose: print one line that says what was found where, and show the progress of a download.
+        directory: Folder with the four files; it is then the only place that is searched. None takes the search order
+            of ``find``, then a download to ``data/fashion-mnist/``.
+        verbose: Whether to print one line that says what was found where, and to show the progress of a download.
 
     Returns:
-        Dataset with 55,000 training, 5,000 validation and 10,000 test images. The split is fixed. Its
-        ``name`` says which data these are.
+        A `Dataset` with 55,000 training, 5,000 validation and 10,000 test images. The split is fixed. Its ``name`` says
+        which data these are.
 
     Raises:
-        DataError: a file is damaged or foreign, a folder cannot be written, or, with
-            ``COURSE_DATA=fashion-mnist``, no mirror could be reached.
+        DataError: A file is damaged or foreign, a folder cannot be written, or, with ``COURSE_DATA=fashion-mnist``, no
+            mirror could be reached.
     """
     place = None
     if directory is not None or course.data_choice() != wardrobe.SLUG:
@@ -108,7 +108,12 @@ def _split(pixels, labels):
 
 
 class Place(NamedTuple):
-    """A folder with the four verified files, and the kind of place it is, in words."""
+    """A folder with the four verified files.
+
+    Attributes:
+        directory: Path of the folder.
+        source: Kind of place it is, in words.
+    """
 
     directory: Path
     source: str
@@ -124,15 +129,15 @@ def find(directory=None, verbose=True):
     folder belong to others: if a file in them is wrong, a line says so and the search goes on.
 
     Args:
-        directory: The folder to look at, and the only one; None searches.
-        verbose: Prints that line.
+        directory: The only folder to search; None takes the search order.
+        verbose: Whether to print that line.
 
     Returns:
-        Place, or None if the files are nowhere (or some of them are still missing in our own folder).
+        The `Place`, or None if the files are nowhere (or some of them are still missing in our own folder).
 
     Raises:
-        DataError: a named folder does not exist or lacks a file, or a file in it, or in
-            ``data/fashion-mnist/``, is damaged or foreign.
+        DataError: A named folder does not exist or lacks a file, or a file in it, or in ``data/fashion-mnist/``, is
+            damaged or foreign.
     """
     if directory is not None:
         way_out = "Or name another folder, or none to search for the files."
@@ -191,10 +196,10 @@ def packed_files(dataset):
     about the format can still be tried; only the checksums differ.
 
     Args:
-        dataset: the Dataset that ``load`` gave.
+        dataset: The `Dataset` that ``load`` returned.
 
     Returns:
-        dict of the names in `published.FILES` to bytes.
+        Dict of the names in `published.FILES` to bytes.
     """
     if dataset.slug == SLUG:
         directory = find(verbose=False).directory

@@ -24,11 +24,11 @@ class Split:
     """Images with their labels. Both arrays are read-only, so that no cell can damage them.
 
     Attributes:
-        images: float32 (n, 28, 28, 1), grey values in [0, 1].
-        labels: int64 (n,), class indices 0 to 9.
+        images: Grey values in [0, 1], float32 (n, 28, 28, 1).
+        labels: Class indices 0 to 9, int64 (n,).
 
     Raises:
-        ValueError: the two arrays do not have these shapes and types.
+        ValueError: The two arrays do not have these shapes and types.
     """
 
     images: np.ndarray
@@ -59,10 +59,10 @@ class Split:
         """The first n images and labels, as a Split that shares memory with this one.
 
         Args:
-            n: int, 1 to ``len(self)``.
+            n: Number of images, an int from 1 to ``len(self)``.
 
         Raises:
-            ValueError: n is not such a number.
+            ValueError: The argument ``n`` is not such a number.
         """
         if not _is_integer(n) or not 1 <= n <= len(self):
             raise ValueError(f"Cannot take the first {n!r} images: name a whole number, 1 to {len(self):,}.")
@@ -72,13 +72,13 @@ class Split:
         """The images of one class, in their order here.
 
         Args:
-            k: int, class index 0 to 9.
+            k: Class index, an int from 0 to 9.
 
         Returns:
-            float32 (m, 28, 28, 1), read-only.
+            Images, float32 (m, 28, 28, 1), read-only.
 
         Raises:
-            ValueError: there is no such class.
+            ValueError: There is no such class.
         """
         last = len(CLASS_NAMES) - 1
         if not _is_integer(k) or not 0 <= k <= last:
@@ -96,13 +96,13 @@ class Dataset:
     """A data set in three parts that share no image.
 
     Attributes:
-        name: for people, ``"Fashion-MNIST"``.
-        slug: for file names, ``"fashion-mnist"``.
-        class_names: tuple of 10 str; ``class_names[label]`` is the garment.
+        name: Name for people, ``"Fashion-MNIST"``.
+        slug: Name for files, ``"fashion-mnist"``.
+        class_names: Tuple of 10 str; ``class_names[label]`` is the garment.
         train: Split to fit on, 55,000 images, in a fixed shuffled order.
         validation: Split for choices, 5,000 images, 500 of each class.
         test: Split for final numbers only, the 10,000 published test images in their order.
-        source: the kind of place the files came from, never a path of the machine.
+        source: The kind of place the files came from, never a path of the machine.
     """
 
     name: str
@@ -123,12 +123,12 @@ class Dataset:
         """A smaller Dataset: the first images of each split. What is not named stays whole.
 
         Args:
-            train: int, number of training images to keep.
-            validation: int, number of validation images to keep.
-            test: int, number of test images to keep.
+            train: Number of training images to keep, an int.
+            validation: Number of validation images to keep, an int.
+            test: Number of test images to keep, an int.
 
         Raises:
-            ValueError: a number is below 1 or above what there is; the text names the split.
+            ValueError: A number is below 1 or above what there is; the text names the split.
         """
         smaller = {}
         for split, n in (("train", train), ("validation", validation), ("test", test)):
@@ -149,13 +149,13 @@ def check_images(images):
     """Return ``images`` as float32, or say what is wrong with them.
 
     Args:
-        images: array (n, 28, 28, 1) with values in [0, 1].
+        images: Array (n, 28, 28, 1) with values in [0, 1].
 
     Returns:
-        float32 array of that shape.
+        Array float32 of that shape.
 
     Raises:
-        ValueError: wrong shape or kind, a value that is not finite, or outside [0, 1].
+        ValueError: The array has a wrong shape or kind, or a value that is not finite or lies outside [0, 1].
     """
     try:
         images = np.asarray(images)

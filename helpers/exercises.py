@@ -35,15 +35,15 @@ def check(number, answer, *context):
     """Say whether an answer is right.
 
     Args:
-        number: of the exercise, such as "02.1".
-        answer: the reader's; ``...`` means not tried yet.
-        *context: what the check needs from the notebook, as the exercise's cell passes it.
+        number: Number of the exercise, such as "02.1".
+        answer: The reader's answer; ``...`` means not tried yet.
+        *context: What the check needs from the notebook, as the exercise's cell passes it.
 
     Returns:
         True (right), False (wrong) or None (not tried yet).
 
     Raises:
-        KeyError: no such exercise.
+        KeyError: There is no such exercise.
     """
     if number not in _CHECKS:
         raise KeyError(f"there is no exercise {number!r}; known are {', '.join(sorted(_CHECKS))}.")
@@ -107,7 +107,7 @@ def _worth_of_the_class(answer, dataset):
     if abs(answer - (gross - np.log(10))) < 0.1:
         return None
     if abs(answer - gross) < 0.1:
-        return "that is the saving; the price of naming one of ten classes comes off."
+        return "that is the saving; the nats that it takes to name one of ten classes come off."
     if abs(answer + gross - np.log(10)) < 0.1:
         return "the sign: a saving is what was paid before less what is paid now."
     return "compare two costs on the test images: one mean for all, and the mean of each image's own class."
@@ -237,7 +237,7 @@ def _weights_of_a_convolution(answer):
     if answer == matrix:
         return "the kernels are right; each of the 64 channels also has a bias."
     if answer in (3 * 3 * 64, 3 * 3 * 64 + 64):
-        return "each kernel looks at all 32 channels that come in."
+        return "each kernel reads all 32 channels that come in."
     if answer in (matrix * 49, (matrix + 64) * 49, matrix * 49 + 64):
         return "the same kernels serve at each place; the size of the map does not count."
     return "there are 64 kernels of 3 x 3 x 32 weights, and 64 biases."

@@ -1,23 +1,24 @@
-"""Codes on the way from one code to another, along a line or an arc."""
+"""Interpolation: codes from one code to another, along a line or an arc."""
 
 import numpy as np
 
 
 def interpolate(start, end, steps, kind="straight"):
-    """Codes on the way from one code to another.
+    """Interpolate between two codes.
 
     Args:
-        start, end: (latent_dim,).
-        steps: codes, both ends included.
-        kind: "straight" (a line) or "spherical" (an arc; lengths change evenly).
+        start: Code at the start, (latent_dim,).
+        end: Code at the end, (latent_dim,).
+        steps: Number of codes, both ends included.
+        kind: Either "straight" (a line) or "spherical" (an arc; lengths change evenly).
 
     Returns:
-        float32 (steps, latent_dim).
+        Codes, float32 (steps, latent_dim).
 
     Raises:
-        ValueError: an unknown kind.
+        ValueError: The kind is unknown.
 
-    Source of the arc: Shoemake, "Animating rotation with quaternion curves" (1985).
+    Source: Shoemake, "Animating rotation with quaternion curves" (1985).
     """
     start, end = np.asarray(start, "float64"), np.asarray(end, "float64")
     t = np.linspace(0, 1, steps)[:, None]

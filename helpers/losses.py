@@ -36,8 +36,8 @@ def bernoulli(x, x_hat):
     the entropy of the pixels, not 0.
 
     Args:
-        x: images, (B, ...), in [0, 1].
-        x_hat: decoded images, same shape, in [0, 1].
+        x: Images, (B, ...), in [0, 1].
+        x_hat: Decoded images, same shape, in [0, 1].
 
     Returns:
         Nats per image, (B,).
@@ -53,8 +53,8 @@ def bernoulli_from_logits(x, logits):
     Used in training: it stays exact, with a gradient, where the sigmoid has saturated.
 
     Args:
-        x: images, (B, ...), in [0, 1].
-        logits: same shape, any real number.
+        x: Images, (B, ...), in [0, 1].
+        logits: Decoder's output before the sigmoid, same shape, any real number.
 
     Returns:
         Nats per image, (B,).
@@ -67,8 +67,8 @@ def squared_error(x, x_hat):
     """Sum of squared differences: a Gaussian's -log p(x | z) at sigma^2 = 1/2, less its constant.
 
     Args:
-        x: images, (B, ...).
-        x_hat: decoded images, same shape.
+        x: Images, (B, ...).
+        x_hat: Decoded images, same shape.
 
     Returns:
         Squared pixel values (nats under that reading) per image, (B,). Divide by 784 for the MSE.
@@ -78,14 +78,14 @@ def squared_error(x, x_hat):
 
 
 def gaussian(x, x_hat, sigma):
-    """-log p(x | z) where each pixel is normal with mean ``x_hat`` and one standard deviation.
+    """Negative log-likelihood -log p(x | z) where each pixel is normal with mean ``x_hat`` and one standard deviation.
 
     A density: it can be negative, and may only be compared with other densities.
 
     Args:
-        x: images, (B, ...).
-        x_hat: decoded images, same shape.
-        sigma: standard deviation in pixel units, a positive scalar.
+        x: Images, (B, ...).
+        x_hat: Decoded images, same shape.
+        sigma: Standard deviation in pixel units, a positive scalar.
 
     Returns:
         Nats per image, (B,).
@@ -103,8 +103,8 @@ def optimal_sigma(x, x_hat):
     decoders" (2021).
 
     Args:
-        x: images, (B, ...).
-        x_hat: decoded images, same shape.
+        x: Images, (B, ...).
+        x_hat: Decoded images, same shape.
 
     Returns:
         Scalar in pixel units.
@@ -114,13 +114,13 @@ def optimal_sigma(x, x_hat):
 
 
 def continuous_bernoulli(x, x_hat):
-    """-log p(x | z) of the continuous Bernoulli: `bernoulli` made a true density on [0, 1].
+    """Negative log-likelihood -log p(x | z) of the continuous Bernoulli, a true density on [0, 1].
 
     Source: Loaiza-Ganem, Cunningham, "The continuous Bernoulli" (2019).
 
     Args:
-        x: images, (B, ...), in [0, 1].
-        x_hat: the distribution's parameter lambda (not its mean), same shape, in [0, 1].
+        x: Images, (B, ...), in [0, 1].
+        x_hat: The distribution's parameter lambda (not its mean), same shape, in [0, 1].
 
     Returns:
         Nats per image, (B,). A density: it can be negative.
@@ -141,7 +141,7 @@ def continuous_bernoulli_mean(lam):
     """Mean pixel of the continuous Bernoulli with parameter ``lam``: what to show as its image.
 
     Args:
-        lam: the parameter lambda, any shape, in [0, 1].
+        lam: The parameter lambda, any shape, in [0, 1].
 
     Returns:
         Means in [0, 1], same shape: 1/2 at lambda = 1/2, else pulled towards 1/2.
@@ -160,8 +160,8 @@ def kl_per_latent(z_mean, z_log_var):
     Source: Kingma, Welling, "Auto-encoding variational Bayes" (2013), appendix B.
 
     Args:
-        z_mean: means, (B, latent_dim).
-        z_log_var: logarithms of the variances (not of the standard deviations), (B, latent_dim).
+        z_mean: Means, (B, latent_dim).
+        z_log_var: Logarithms of the variances (not of the standard deviations), (B, latent_dim).
 
     Returns:
         Nats, (B, latent_dim), never negative.
@@ -174,8 +174,8 @@ def kl(z_mean, z_log_var):
     """KL from N(z_mean, exp(z_log_var)) to N(0, I): the sum of `kl_per_latent` over latents.
 
     Args:
-        z_mean: means, (B, latent_dim).
-        z_log_var: logarithms of the variances, (B, latent_dim).
+        z_mean: Means, (B, latent_dim).
+        z_log_var: Logarithms of the variances, (B, latent_dim).
 
     Returns:
         Nats per image, (B,).

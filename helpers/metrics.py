@@ -31,14 +31,19 @@ ACTIVE = 0.01  # variance of z_mean from which a latent counts as active (Burda 
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A mean over images and its standard error."""
+    """A mean over images and its standard error.
+
+    Attributes:
+        value: The mean.
+        standard_error: Standard error of that mean.
+    """
 
     value: float
     standard_error: float
 
     @classmethod
     def of(cls, per_image):
-        """From one number per image, (n,)."""
+        """Make an estimate from one number per image, (n,)."""
         per_image = np.asarray(per_image, dtype="float64")
         return cls(float(per_image.mean()), float(per_image.std(ddof=1) / np.sqrt(len(per_image))))
 
@@ -48,7 +53,13 @@ class Estimate:
 
 @dataclasses.dataclass(frozen=True)
 class Rate:
-    """The KL to the prior and its two parts, nats per image: ``rate = mutual_information + marginal_kl``."""
+    """The KL to the prior and its two parts, nats per image: ``rate = mutual_information + marginal_kl``.
+
+    Attributes:
+        mutual_information: What a code says about which image it came from, I(x; z).
+        marginal_kl: KL of all codes together, q(z), to the prior.
+        rate: Mean KL of q(z | x) to the prior.
+    """
 
     mutual_information: Estimate
     marginal_kl: Estimate
@@ -57,7 +68,13 @@ class Rate:
 
 @dataclasses.dataclass(frozen=True)
 class Elbo:
-    """The negative ELBO at beta = 1 and its two parts, nats per image: ``negative_elbo = reconstruction + kl``."""
+    """The negative ELBO at beta = 1 and its two parts, nats per image: ``negative_elbo = reconstruction + kl``.
+
+    Attributes:
+        reconstruction: Mean of -log p(x | z).
+        kl: Mean KL of q(z | x) to the prior.
+        negative_elbo: Sum of the two.
+    """
 
     reconstruction: Estimate
     kl: Estimate
@@ -88,18 +105,18 @@ def elbo_per_image(vae, images, samples=1, seed=1, likelihood=None):
     those of the two means.
 
     Args:
-        vae: `models.VAE`.
-        images: (n, 28, 28, 1).
-        samples: codes drawn per image.
-        seed: of the codes; the same seed gives the same numbers.
-        likelihood: judge by this one of `models.LIKELIHOODS`, not by the model's own. Numbers under
-            different likelihoods must not be compared.
+        vae: A `models.VAE`.
+        images: Array (n, 28, 28, 1).
+        samples: Number of codes drawn per image.
+        seed: Seeds the codes; the same seed gives the same numbers.
+        likelihood: One of `models.LIKELIHOODS` to judge by; None takes the model's own. Numbers under different
+            likelihoods must not be compared.
 
     Returns:
-        (reconstruction, kl), each float64 (n,), nats.
+        Tuple (reconstruction, kl), each float64 (n,), in nats.
 
     Raises:
-        ValueError: not a VAE, or images out of shape or range.
+        ValueError: The model is not a VAE, or images are out of shape or range.
     """
     images = check_images(images)
     z_mean, z_log_var = _variational(vae).encode(images)
@@ -116,17 +133,17 @@ def elbo(vae, images, samples=1, seed=1, likelihood=None):
     """Negative ELBO at beta = 1, whatever beta the model was trained with.
 
     Args:
-        vae: `models.VAE`.
-        images: (n, 28, 28, 1).
-        samples: codes drawn per image.
-        seed: of the codes; the same seed gives the same number.
-        likelihood: judge by this one of `models.LIKELIHOODS`, not by the model's own.
+        vae: A `models.VAE`.
+        images: Array (n, 28, 28, 1).
+        samples: Number of codes drawn per image.
+        seed: Seeds the codes; the same seed gives the same number.
+        likelihood: One of `models.LIKELIHOODS` to judge by; None takes the model's own.
 
     Returns:
-        `Elbo`, in nats per image.
+        An `Elbo`, in nats per image.
 
     Raises:
-        ValueError: not a VAE, or images out of shape or range.
+        ValueError: The model is not a VAE, or images are out of shape or range.
     """
     reconstruction, kl = elbo_per_image(vae, images, samples, seed, likelihood)
     return Elbo(Estimate.of(reconstruction), Estimate.of(kl), Estimate.of(reconstruction + kl))
@@ -138,14 +155,14 @@ def log_likelihood_per_image(vae, images, samples=1000, seed=1, batch_size=20):
     Source: Burda, Grosse, Salakhutdinov, "Importance weighted autoencoders" (2015).
 
     Args:
-        vae: `models.VAE`.
-        images: (n, 28, 28, 1); grey, or binarised (`binarise`) to compare with the literature.
-        samples: codes drawn per image; always state it beside the number.
-        seed: of the codes. The first ``batch_size`` images of a longer list get the same codes as by themselves.
-        batch_size: images a step; memory grows with batch_size * samples.
+        vae: A `models.VAE`.
+        images: Array (n, 28, 28, 1); grey, or binarised (`binarise`) to compare with the literature.
+        samples: Number of codes drawn per image; always state it beside the result.
+        seed: Seeds the codes. The first ``batch_size`` images of a longer list get the same codes as by themselves.
+        batch_size: Number of images in a step; memory grows with batch_size * samples.
 
     Returns:
-        log p(x), float64 (n,), nats (negative numbers; nearer 0 is better).
+        Array of log p(x), float64 (n,), in nats (negative numbers; nearer 0 is better).
     """
     images = check_images(images)
     z_mean, z_log_var = _variational(vae).encode(images)
@@ -164,7 +181,18 @@ def log_likelihood_per_image(vae, images, samples=1000, seed=1, batch_size=20):
 
 
 def log_likelihood(vae, images, samples=1000, seed=1, batch_size=20):
-    """Mean of `log_likelihood_per_image` over images, as an `Estimate` in nats per image."""
+    """Mean of `log_likelihood_per_image` over images.
+
+    Args:
+        vae: A `models.VAE`.
+        images: Array (n, 28, 28, 1); grey, or binarised (`binarise`) to compare with the literature.
+        samples: Number of codes drawn per image; always state it beside the result.
+        seed: Seeds the codes.
+        batch_size: Number of images in a step; memory grows with batch_size * samples.
+
+    Returns:
+        An `Estimate` in nats per image.
+    """
     return Estimate.of(log_likelihood_per_image(vae, images, samples, seed, batch_size))
 
 
@@ -175,24 +203,24 @@ def mutual_information(vae, images, seed=1, batch_size=500):
     came from, plus the KL of all codes together, q(z), to the prior. Only the first is of use; the second
     is what samples of the prior suffer from. One code is drawn per image.
 
-    I(x; z) cannot exceed log n, and nears it once all images are told apart: 9.21 nats for 10,000 images. Where
-    it comes close, it is the n that is measured, and the second part is too large by what the first lacks.
-    Compare models on the same images.
+    I(x; z) cannot exceed log n, and nears it once all codes say which image they came from: 9.21 nats for
+    10,000 images. Where it comes close, it is the n that is measured, and the second part is too large by what
+    the first lacks. Compare models on the same images.
 
     Source: Hoffman, Johnson, "ELBO surgery: yet another way to carve up the variational evidence lower
     bound" (2016).
 
     Args:
-        vae: `models.VAE`.
-        images: (n, 28, 28, 1); q(z) is the mean of their posteriors. Time grows with n squared.
-        seed: of the codes.
-        batch_size: images a step; memory grows with batch_size * n.
+        vae: A `models.VAE`.
+        images: Array (n, 28, 28, 1); q(z) is the mean of their posteriors. Time grows with n squared.
+        seed: Seeds the codes.
+        batch_size: Number of images in a step; memory grows with batch_size * n.
 
     Returns:
-        `Rate`, in nats per image.
+        A `Rate`, in nats per image.
 
     Raises:
-        ValueError: not a VAE, or images out of shape or range.
+        ValueError: The model is not a VAE, or images are out of shape or range.
     """
     z_mean, z_log_var = (part.astype("float64") for part in _variational(vae).encode(images))
     noise = np.random.default_rng(seed).standard_normal(z_mean.shape)
@@ -211,7 +239,15 @@ def mutual_information(vae, images, seed=1, batch_size=500):
 
 
 def kl_per_latent(vae, images):
-    """Mean KL of each latent in nats, float array (latent_dim,): how much it says about an image."""
+    """Mean KL of each latent: how much it says about an image.
+
+    Args:
+        vae: A `models.VAE`.
+        images: Array (n, 28, 28, 1) in [0, 1].
+
+    Returns:
+        Nats, float array (latent_dim,).
+    """
     z_mean, z_log_var = _variational(vae).encode(images)
     return ops.convert_to_numpy(losses.kl_per_latent(z_mean, z_log_var)).mean(axis=0)
 
@@ -222,20 +258,33 @@ def active_units(vae, images):
     Source: Burda, Grosse, Salakhutdinov (2015).
 
     Args:
-        vae: `models.VAE`.
-        images: (n, 28, 28, 1), at least a few hundred.
+        vae: A `models.VAE`.
+        images: Array (n, 28, 28, 1) of at least a few hundred images.
     """
     z_mean, _ = _variational(vae).encode(images)
     return int(np.sum(z_mean.var(axis=0) > ACTIVE))
 
 
 def dead_units(autoencoder, images):
-    """Number of code units of an autoencoder that give the same value for every image."""
+    """Number of code units of an autoencoder that give the same value for every image.
+
+    Args:
+        autoencoder: A `models.Autoencoder`.
+        images: Array (n, 28, 28, 1) in [0, 1].
+    """
     return int(np.sum(autoencoder.encode(images).std(axis=0) < 1e-6))
 
 
 def mse(images, x_hat):
-    """Mean squared error per pixel of reconstructions, as an `Estimate` over images."""
+    """Mean squared error per pixel of reconstructions.
+
+    Args:
+        images: Array (n, 28, 28, 1) in [0, 1].
+        x_hat: Reconstructions of the images, same shape.
+
+    Returns:
+        An `Estimate` over images.
+    """
     return Estimate.of(_mse_per_image(images, x_hat))
 
 
@@ -258,14 +307,14 @@ def psnr(images, x_hat):
     The mean of decibels over images, not the decibels of the mean MSE: easy images count for more.
 
     Args:
-        images: (n, 28, 28, 1) in [0, 1].
-        x_hat: their reconstructions, same shape.
+        images: Array (n, 28, 28, 1) in [0, 1].
+        x_hat: Reconstructions of the images, same shape.
 
     Returns:
-        `Estimate` over images, in dB.
+        An `Estimate` over images, in dB.
 
     Raises:
-        ValueError: shapes differ, or an image is reproduced exactly, which is worth infinitely many dB.
+        ValueError: Shapes differ, or an image is reproduced exactly, which is worth infinitely many dB.
     """
     error = _mse_per_image(images, x_hat)
     if not error.all():
@@ -286,11 +335,11 @@ def ssim(images, x_hat):
     similarity" (2004).
 
     Args:
-        images: (n, 28, 28, 1) in [0, 1].
-        x_hat: their reconstructions, same shape.
+        images: Array (n, 28, 28, 1) in [0, 1].
+        x_hat: Reconstructions of the images, same shape.
 
     Returns:
-        `Estimate` over images.
+        An `Estimate` over images.
     """
     images, x_hat = _pairs(images, x_hat)
     parts = [slice(i, i + 500) for i in range(0, len(images), 500)]
@@ -308,7 +357,15 @@ def _ssim_per_image(x, y):
 
 
 def bernoulli(images, x_hat):
-    """Binary cross-entropy of reconstructions, nats per image, as an `Estimate` over images."""
+    """Binary cross-entropy of reconstructions.
+
+    Args:
+        images: Array (n, 28, 28, 1) in [0, 1].
+        x_hat: Reconstructions of the images, same shape.
+
+    Returns:
+        An `Estimate` over images, in nats per image.
+    """
     parts = range(0, len(images), 1000)
     return Estimate.of(
         np.concatenate(
@@ -321,10 +378,10 @@ def entropy_floor(images):
     """Smallest binary cross-entropy any code can reach: the entropy of the grey pixels themselves.
 
     Args:
-        images: (n, 28, 28, 1) in [0, 1].
+        images: Array (n, 28, 28, 1) in [0, 1].
 
     Returns:
-        `Estimate` in nats per image.
+        An `Estimate` in nats per image.
     """
     x = check_images(images).reshape(len(images), -1).astype("float64")
     return Estimate.of(-(xlogy(x, x) + xlogy(1 - x, 1 - x)).sum(axis=1))
@@ -334,11 +391,11 @@ def binarise(images, seed=1):
     """Draw each grey pixel as a coin, black or white: what the Bernoulli likelihood is a model of.
 
     Args:
-        images: (n, 28, 28, 1) in [0, 1].
-        seed: of the coins; one fixed seed gives the one binarised set that papers compare on.
+        images: Array (n, 28, 28, 1) in [0, 1].
+        seed: Seeds the coins; one fixed seed gives the one binarised set that papers compare on.
 
     Returns:
-        float32 of the same shape, each pixel 0 or 1 with the grey value as its chance of 1.
+        Array float32 of the same shape, each pixel 0 or 1 with the grey value as its chance of 1.
     """
     images = check_images(images)
     return (np.random.default_rng(seed).random(images.shape) < images).astype("float32")
@@ -348,10 +405,10 @@ def sharpness(images):
     """How much neighbouring pixels differ: mean absolute difference to the right and below.
 
     Args:
-        images: (n, 28, 28, 1).
+        images: Array (n, 28, 28, 1).
 
     Returns:
-        `Estimate` over images, in grey levels from 0 to 1. Noise counts as sharp too, so compare with real garments.
+        An `Estimate` over images, in grey levels from 0 to 1. Noise counts as sharp too, so compare with real garments.
     """
     images = np.asarray(images, dtype="float64")[..., 0]
     right, below = np.abs(np.diff(images, axis=2)), np.abs(np.diff(images, axis=1))
@@ -362,13 +419,13 @@ def reconstruction_spread(vae, images, draws=100, seed=1):
     """Where a VAE is unsure of an image: spread of each pixel over decoded draws from the posterior.
 
     Args:
-        vae: `models.VAE`.
-        images: (n, 28, 28, 1).
-        draws: codes drawn per image.
-        seed: of the codes.
+        vae: A `models.VAE`.
+        images: Array (n, 28, 28, 1).
+        draws: Number of codes drawn per image.
+        seed: Seeds the codes.
 
     Returns:
-        (mean, standard deviation) of the decoded pixels, each float32 (n, 28, 28, 1).
+        Tuple (mean, standard deviation) of the decoded pixels, each float32 (n, 28, 28, 1).
     """
     z_mean, z_log_var = _variational(vae).encode(images)
     noise = np.random.default_rng(seed).standard_normal((draws, *z_mean.shape)).astype("float32")
@@ -383,18 +440,18 @@ def nearest(images, pool):
     """For each image, its nearest neighbour in a pool.
 
     Args:
-        images: (n, 28, 28, 1).
-        pool: (m, 28, 28, 1).
+        images: Array (n, 28, 28, 1).
+        pool: Images to search, (m, 28, 28, 1).
 
     Returns:
-        (index into the pool, int (n,); distance, root mean squared pixel difference, float (n,)).
+        Tuple (index into the pool, int (n,); distance, root mean squared pixel difference, float (n,)).
     """
     flat, others = (np.asarray(a, dtype="float32").reshape(len(a), -1) for a in (images, pool))
     # |x - y|^2 is smallest where x . y - |y|^2 / 2 is largest: one matrix product a piece.
     half = np.square(others).sum(axis=1) / 2
     starts = range(0, len(flat), 500)
     index = np.concatenate([np.argmax(flat[i : i + 500] @ others.T - half, axis=1) for i in starts])
-    # The distance itself is worked out anew, because that product loses digits where x and y are close.
+    # The distance itself is worked out again, because that product loses digits where x and y are close.
     return index, np.sqrt(np.square(flat - others[index]).mean(axis=1, dtype="float64"))
 
 
@@ -406,11 +463,13 @@ def linear_probe(codes_train, labels_train, codes_test, labels_test):
     Source: Alain, Bengio, "Understanding intermediate layers using linear classifier probes" (2016).
 
     Args:
-        codes_train, codes_test: (n, latent_dim), as `code` of a model gives them.
-        labels_train, labels_test: (n,).
+        codes_train: Codes to fit on, (n, latent_dim), as ``model.code`` returns them.
+        labels_train: Class indices of the codes to fit on, (n,).
+        codes_test: Codes to measure on, (m, latent_dim).
+        labels_test: Class indices of the codes to measure on, (m,).
 
     Returns:
-        `Estimate` over test images.
+        An `Estimate` over test images.
     """
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     with threadpool_limits(1):  # so small a problem: on a busy machine threads mostly wait for each other
@@ -423,12 +482,14 @@ def nearest_neighbours_accuracy(codes_train, labels_train, codes_test, labels_te
     Codes are taken as they are. To standardise them would blow up the noise of latents that a VAE does not use.
 
     Args:
-        codes_train, codes_test: (n, latent_dim), as `code` of a model gives them.
-        labels_train, labels_test: (n,).
-        neighbours: that vote.
+        codes_train: Codes to fit on, (n, latent_dim), as ``model.code`` returns them.
+        labels_train: Class indices of the codes to fit on, (n,).
+        codes_test: Codes to measure on, (m, latent_dim).
+        labels_test: Class indices of the codes to measure on, (m,).
+        neighbours: Number of nearest codes that vote.
 
     Returns:
-        `Estimate` over test images.
+        An `Estimate` over test images.
     """
     voters = KNeighborsClassifier(neighbours, algorithm="brute")
     return _accuracy(voters.fit(codes_train, labels_train), codes_test, labels_test)
@@ -439,7 +500,7 @@ def _accuracy(fitted, codes, labels):
 
 
 def interpolation_smoothness(model, images_a, images_b, classifier=None, steps=16):
-    """How directly decoded pictures change on the straight way from one code to another.
+    """How directly decoded pictures change along the straight line from one code to another.
 
     For each pair: the distance between the first and the last picture, divided by the length of the path
     through all pictures between them. 1 is a straight path; a detour, such as over a garment of a third
@@ -447,13 +508,14 @@ def interpolation_smoothness(model, images_a, images_b, classifier=None, steps=1
     a cross-fade of two ghosts, so that PCA would have exactly 1.
 
     Args:
-        model: anything with ``encode`` and ``decode``.
-        images_a, images_b: ends of the ways, each (n, 28, 28, 1).
-        classifier: `classifier.Classifier` whose features measure distances; None: in pixels.
-        steps: pictures of a way, both ends included. More steps give longer paths.
+        model: Any model with ``encode`` and ``decode``.
+        images_a: Images at the start of each interpolation, (n, 28, 28, 1).
+        images_b: Images at the end of each interpolation, (n, 28, 28, 1).
+        classifier: A `classifier.Classifier` whose features measure distances; None measures them in pixels.
+        steps: Number of pictures in an interpolation, both ends included. More steps give longer paths.
 
     Returns:
-        `Estimate` over pairs whose pictures change at all; not a number where fewer than two do.
+        An `Estimate` over pairs whose pictures change at all; not a number where fewer than two do.
     """
     starts, ends = codes_of(model, images_a), codes_of(model, images_b)
     ratios = []
@@ -472,22 +534,22 @@ def interpolation_smoothness(model, images_a, images_b, classifier=None, steps=1
 
 
 def mutual_information_gap(codes, factors, bins=20):
-    """How far each known factor has a latent of its own: 1 where one latent tells all and no other anything.
+    """How far each known factor has a latent of its own: 1 where one latent says all and no other anything.
 
     For each factor, the information that the best latent has about it less that of the second best, as a
     share of the factor's entropy. Turning a code does not change what it holds, but closes the gap. Source:
     Chen et al., "Isolating sources of disentanglement in VAEs" (2018).
 
     Args:
-        codes: (n, latent_dim), at least two latents.
-        factors: dict of name to the values of one factor, (n,) each: numbers, or labels.
-        bins: latents, and factors of more values than this, are cut into so many parts of equal count.
+        codes: Array (n, latent_dim) of at least two latents.
+        factors: Dict of name to the values of one factor, (n,) each: numbers, or labels.
+        bins: Number of parts of equal count into which latents, and factors of more values than this, are cut.
 
     Returns:
-        pandas DataFrame, one row a factor: best (its latent), information and gap, shares from 0 to 1.
+        A pandas DataFrame with one row for each factor: best (its latent), information and gap, shares from 0 to 1.
 
     Raises:
-        ValueError: fewer than two latents, or a factor that does not vary.
+        ValueError: There are fewer than two latents, or a factor does not vary.
     """
     codes = np.asarray(codes)
     if codes.ndim != 2 or codes.shape[1] < 2:
@@ -514,7 +576,15 @@ def _in_parts(values, bins):
 
 
 def codes_of(model, images):
-    """One code an image, (n, latent_dim): the mean of a VAE's, and what ``encode`` gives of a model such as `PCA`."""
+    """One code for each image: the mean of a VAE's, and what ``encode`` returns of a model such as `PCA`.
+
+    Args:
+        model: Any model with ``code`` or ``encode``.
+        images: Array (n, 28, 28, 1) in [0, 1].
+
+    Returns:
+        Codes, (n, latent_dim).
+    """
     return getattr(model, "code", model.encode)(images)
 
 
@@ -527,7 +597,7 @@ def frechet_distance(features_a, features_b, resamples=50, seed=1):
     """Fréchet distance between two sets of features, taken as two normal distributions.
 
     The formula of Heusel et al., in the features of *our* classifier: numbers cannot be compared with distances
-    in another network's features. Few images make two equal distributions look apart, and
+    in another network's features. Few images make two equal distributions seem different, and
     the more so the fewer there are; only numbers with the same n can be compared, so both sets must have
     the same size. `frechet_floor` is what real images get.
 
@@ -540,15 +610,16 @@ def frechet_distance(features_a, features_b, resamples=50, seed=1):
     converge to a local Nash equilibrium" (2017).
 
     Args:
-        features_a, features_b: each (n, k), from `classifier.features`.
-        resamples: number of resamples for the standard error, at least 2.
-        seed: of the resamples.
+        features_a: Features of one set, (n, k), from `classifier.features`.
+        features_b: Features of the other set, (n, k).
+        resamples: Number of resamples for the standard error, at least 2.
+        seed: Seeds the resamples.
 
     Returns:
-        `Estimate`; squared units of the features.
+        An `Estimate`, in squared units of the features.
 
     Raises:
-        ValueError: the sets differ in shape, or hold fewer than two images.
+        ValueError: The sets differ in shape, or hold fewer than two images.
     """
     a, b = (np.asarray(part, dtype="float64") for part in (features_a, features_b))
     if a.shape != b.shape or a.ndim != 2 or len(a) < 2:
@@ -583,9 +654,9 @@ def frechet_floor(dataset, classifier, n=10_000):
     """Fréchet distance of the first n training images from the first n test images: the least to hope for.
 
     Args:
-        dataset: `data.Dataset`.
-        classifier: `classifier.Classifier`.
-        n: images of each; the same as for the pictures to be judged.
+        dataset: A `data.Dataset`.
+        classifier: A `classifier.Classifier`.
+        n: Number of images of each set; the same as for the pictures to be judged.
     """
     real, others = (classifier.features(part.head(n).images) for part in (dataset.test, dataset.train))
     return frechet_distance(others, real)
@@ -601,14 +672,15 @@ def precision_recall(real, generated, neighbours=3):
     generative models" (2019).
 
     Args:
-        real, generated: features, each (n, k).
-        neighbours: how many neighbours a ball reaches to.
+        real: Features of real images, (n, k).
+        generated: Features of generated pictures, (n, k).
+        neighbours: Number of neighbours that a ball reaches to.
 
     Returns:
-        (precision, recall), each an `Estimate` over the pictures that fall or do not; the balls count as given.
+        Tuple (precision, recall), each an `Estimate` over the pictures that fall or do not; the balls count as given.
 
     Raises:
-        ValueError: a set has no more pictures than ``neighbours``.
+        ValueError: A set has no more pictures than ``neighbours``.
     """
     real, generated = (np.asarray(part, dtype="float64") for part in (real, generated))
     if min(len(real), len(generated)) <= neighbours:
@@ -633,18 +705,18 @@ def memorisation(samples, train, test):
 
     The mean distance of samples to their nearest training image, over that of test images to theirs. A
     copier has 0, another draw of the same garments about 1. Blurred pictures lie nearer to everything, so a value
-    somewhat below 1 is no proof of copying: look at the nearest ones (`nearest`).
+    somewhat below 1 is no proof of copying: inspect the nearest ones (`nearest`).
 
     Args:
-        samples: generated pictures, (n, 28, 28, 1).
-        train: the images the model was trained on, (m, 28, 28, 1).
-        test: images it has not seen, (k, 28, 28, 1).
+        samples: Generated pictures, (n, 28, 28, 1).
+        train: Images the model was trained on, (m, 28, 28, 1).
+        test: Images the model has not seen, (k, 28, 28, 1).
 
     Returns:
-        `Estimate`; the standard error is that of a ratio of two means.
+        An `Estimate`; the standard error is that of a ratio of two means.
 
     Raises:
-        ValueError: all test images are among the training images.
+        ValueError: All test images are among the training images.
     """
     ours, theirs = (Estimate.of(nearest(images, train)[1]) for images in (samples, test))
     if theirs.value == 0:
@@ -657,17 +729,17 @@ def judge_samples(images, dataset, classifier, memory=2000):
     """All that is measured on pictures alone, wherever they come from: a model, a sampler, the training set.
 
     Args:
-        images: generated pictures, (n, 28, 28, 1) in [0, 1]; they are compared with the first n test images. State
-            n beside the numbers: all but memorisation depend on it.
-        dataset: `data.Dataset`.
-        classifier: `classifier.Classifier` of that data, whose features judge.
-        memory: compare only so many pictures and test images with the training images.
+        images: Generated pictures, (n, 28, 28, 1) in [0, 1]; they are compared with the first n test images. State n
+            beside the numbers: all but memorisation depend on it.
+        dataset: A `data.Dataset`.
+        classifier: The `classifier.Classifier` of that data, whose features judge.
+        memory: Number of pictures and of test images that are compared with the training images.
 
     Returns:
-        dict of name to `Estimate`: frechet_distance, precision, recall, memorisation.
+        Dict of name to `Estimate`: frechet_distance, precision, recall, memorisation.
 
     Raises:
-        ValueError: more pictures than test images, or images out of shape or range.
+        ValueError: There are more pictures than test images, or images are out of shape or range.
     """
     real = dataset.test.head(len(images)).images
     seen, generated = classifier.features(real), classifier.features(images)
@@ -688,20 +760,20 @@ def evaluate(model, dataset, classifier, sampler=None, samples=10_000, pairs=200
     the decoder ignores its code. `log_likelihood` is not part of it, because it takes longer than all the rest.
 
     Args:
-        model: anything with ``encode`` and ``decode``: a model of the course, or `PCA`.
-        dataset: `data.Dataset`.
-        classifier: `classifier.Classifier` of that data, whose features judge pictures.
-        sampler: one of `priors`, of which codes to decode; None: the prior of a VAE.
-        samples: generated pictures, judged against as many test images; 0 judges none.
-        pairs: interpolations between test images, fewer where there are not so many.
-        seed: of all codes.
-        verbose: show progress.
+        model: Any object with ``encode`` and ``decode``: a model of the course, or a `PCA`.
+        dataset: A `data.Dataset`.
+        classifier: The `classifier.Classifier` of that data, whose features judge pictures.
+        sampler: One of `priors`, whose codes are decoded; None takes the prior of a VAE.
+        samples: Number of generated pictures, judged against as many test images; 0 judges none.
+        pairs: Number of interpolations between test images, fewer where there are not so many.
+        seed: Seeds all codes.
+        verbose: Whether to show progress.
 
     Returns:
-        dict of name to `Estimate` or int. On all test images: mse, psnr, ssim, linear_probe,
+        Dict of name to `Estimate` or int. On all test images: mse, psnr, ssim, linear_probe,
         nearest_neighbours_accuracy (fitted on all training images); for a VAE negative_elbo, reconstruction, kl,
-        mutual_information, marginal_kl and active_units; for an autoencoder dead_units. On pairs of
-        test images: interpolation_smoothness. On samples: what `judge_samples` gives.
+        mutual_information, marginal_kl and active_units; for an autoencoder dead_units. On pairs of test images:
+        interpolation_smoothness. On samples: what `judge_samples` returns.
     """
     images = dataset.test.images
     z = codes_of(model, images)
@@ -748,7 +820,7 @@ def evaluate(model, dataset, classifier, sampler=None, samples=10_000, pairs=200
 
 
 def flat(numbers):
-    """`evaluate`'s or `judge_samples`' dict for a table or JSON: a float and a "..._standard_error" an `Estimate`."""
+    """Flatten the dict of `evaluate` or `judge_samples`: a float and its "..._standard_error" for each `Estimate`."""
     row = {}
     for name, number in numbers.items():
         if isinstance(number, Estimate):
@@ -762,14 +834,14 @@ def scoreboard(rows, images, seed=1):
     """The course's table: each model on the same held-out images.
 
     Args:
-        rows: dict of label to model: anything with ``reconstruct``.
-        images: held-out images, (n, 28, 28, 1).
-        seed: of the codes drawn for the ELBO.
+        rows: Dict of label to model: anything with ``reconstruct``.
+        images: Held-out images, (n, 28, 28, 1).
+        seed: Seeds the codes drawn for the ELBO.
 
     Returns:
-        pandas DataFrame, one row a model: latent_dim, mse (per pixel), and for VAEs the negative_elbo
-        with its parts reconstruction and kl, nats per image. Where a data set stands in for
-        Fashion-MNIST, its name heads the labels.
+        A pandas DataFrame with one row for each model: latent_dim, mse (per pixel), and for VAEs the negative_elbo with
+        its parts reconstruction and kl, nats per image. Where a data set stands in for Fashion-MNIST, its name heads
+        the labels.
     """
     table = []
     for label, model in rows.items():
@@ -786,10 +858,10 @@ def readable(table):
     """A `scoreboard` for people: fixed decimals, and nothing where a measure does not apply.
 
     Args:
-        table: as `scoreboard` returns it, or some of its columns.
+        table: Table as `scoreboard` returns it, or some of its columns.
 
     Returns:
-        pandas DataFrame of texts: mse with four decimals, nats with two, whole numbers as they are.
+        A pandas DataFrame of texts: mse with four decimals, nats with two, whole numbers as they are.
     """
 
     def text(column):
@@ -805,12 +877,12 @@ def measure(model, dataset, seed=1):
     """All numbers that a manifest records, on the test images of ``dataset``.
 
     Args:
-        model: `models.Autoencoder` or `models.VAE`.
-        dataset: `data.Dataset`.
-        seed: of the codes drawn for the ELBO.
+        model: A `models.Autoencoder` or a `models.VAE`.
+        dataset: A `data.Dataset`.
+        seed: Seeds the codes drawn for the ELBO.
 
     Returns:
-        dict of name to float or int.
+        Dict of name to float or int.
     """
     images = dataset.test.images
     error = mse(images, model.reconstruct(images))

@@ -21,7 +21,18 @@ SIGMA_OF_SQUARED_ERROR = math.sqrt(0.5)  # the sigma at which a Gaussian's loss 
 
 
 def check_codes(z, latent_dim):
-    """Return ``z`` as float32 (n, latent_dim), or raise ValueError saying what is wrong."""
+    """Return codes as float32, or say what is wrong with them.
+
+    Args:
+        z: Codes, (n, latent_dim).
+        latent_dim: Size of the code.
+
+    Returns:
+        Array float32 of that shape.
+
+    Raises:
+        ValueError: The codes have a wrong shape, or values that are not finite.
+    """
     z = np.asarray(z, dtype="float32")
     if z.ndim != 2 or z.shape[1] != latent_dim:
         raise ValueError(f"z has shape {z.shape}; this model expects (n, {latent_dim}).")
@@ -34,12 +45,12 @@ def run_in_batches(function, array, batch_size=250):
     """Call a Keras model on an array piece by piece, so that memory stays bounded.
 
     Args:
-        function: takes a batch, returns a tensor or a list of tensors, first axis the batch.
-        array: numpy array, (n, ...).
-        batch_size: images a call.
+        function: Function that takes a batch and returns a tensor or a list of tensors, whose first axis is the batch.
+        array: Array (n, ...).
+        batch_size: Number of images in a call.
 
     Returns:
-        numpy array, or tuple of arrays, with first axis n.
+        A numpy array, or a tuple of arrays, with first axis n.
     """
     if not len(array):  # TensorFlow's convolutions fail on an empty batch: ask for one row, keep none
         one = run_in_batches(function, np.zeros((1, *array.shape[1:]), array.dtype), batch_size)
@@ -69,7 +80,7 @@ class _LatentModel(keras.Model):
         self._output = output.__call__
 
     def code(self, images):
-        """One code an image: z of an autoencoder, z_mean of a VAE, float32 (n, latent_dim)."""
+        """One code for each image: z of an autoencoder, z_mean of a VAE, float32 (n, latent_dim)."""
         encoded = self.encode(images)
         return encoded[0] if self.is_variational else encoded
 
@@ -77,13 +88,13 @@ class _LatentModel(keras.Model):
         """Turn codes into images.
 
         Args:
-            z: (n, latent_dim).
+            z: Codes, (n, latent_dim).
 
         Returns:
-            float32 (n, 28, 28, 1) in [0, 1].
+            Images, float32 (n, 28, 28, 1) in [0, 1].
 
         Raises:
-            ValueError: wrong shape, or values that are not finite.
+            ValueError: The codes have a wrong shape, or values that are not finite.
         """
         return run_in_batches(self._image_of, check_codes(z, self.latent_dim))
 
@@ -112,11 +123,11 @@ class _LatentModel(keras.Model):
         shows what happens when one pretends (see `priors` for fitted ones).
 
         Args:
-            n: number of images.
-            seed: integer; the same seed draws the same codes for every model of that latent_dim.
+            n: Number of images.
+            seed: Integer; the same seed draws the same codes for every model of that latent_dim.
 
         Returns:
-            float32 (n, 28, 28, 1) in [0, 1].
+            Images, float32 (n, 28, 28, 1) in [0, 1].
         """
         z = np.random.default_rng(seed).standard_normal((n, self.latent_dim))
         return self.decode(z)
@@ -141,9 +152,10 @@ class Autoencoder(_LatentModel):
     pixels) and ``mse`` (per pixel).
 
     Args:
-        encoder: Keras model, image to z (B, latent_dim).
-        decoder: Keras model, z to image; its last layer is an Activation named ``x_hat``.
-        reconstruction: ``"squared_error"`` or ``"bernoulli"``.
+        encoder: Keras model from image to z (B, latent_dim).
+        decoder: Keras model from z to image; its last layer is an Activation named ``x_hat``.
+        reconstruction: Either ``"squared_error"`` or ``"bernoulli"``.
+        name: Name of the Keras model.
     """
 
     def __init__(self, encoder, decoder, reconstruction="squared_error", name="autoencoder"):
@@ -185,15 +197,16 @@ class VAE(_LatentModel):
     Source: Kingma, Welling, "Auto-encoding variational Bayes" (2013).
 
     Args:
-        encoder: Keras model, image to [z_mean, z_log_var], each (B, latent_dim).
-        decoder: Keras model, z to image; its last layer is an Activation named ``x_hat``.
-        likelihood: ``"bernoulli"``; ``"gaussian"`` with fixed sigma; ``"optimal_gaussian"``, whose
-            sigma is the root mean squared error of the batch while training and its running
-            average afterwards; ``"continuous_bernoulli"``.
-        sigma: standard deviation of the Gaussian in pixel units; the default makes the loss the
-            squared error plus a constant.
-        beta: weight of the KL in the training loss; a Keras variable, so it can change in training.
-        seed: seed of the noise in z.
+        encoder: Keras model from image to [z_mean, z_log_var], each (B, latent_dim).
+        decoder: Keras model from z to image; its last layer is an Activation named ``x_hat``.
+        likelihood: One of ``"bernoulli"``; ``"gaussian"`` with fixed sigma; ``"optimal_gaussian"``, whose sigma is the
+            root mean squared error of the batch while training and its running average afterwards;
+            ``"continuous_bernoulli"``.
+        sigma: Standard deviation of the Gaussian in pixel units; the default makes the loss the squared error plus a
+            constant.
+        beta: Weight of the KL in the training loss; a Keras variable, so it can change in training.
+        seed: Seeds the noise in z.
+        name: Name of the Keras model.
     """
 
     is_variational = True
@@ -221,7 +234,15 @@ class VAE(_LatentModel):
         self.built = True  # encoder and decoder are built already
 
     def reparameterize(self, z_mean, z_log_var):
-        """Draw z = z_mean + exp(z_log_var / 2) * noise, (B, latent_dim), one draw per image."""
+        """Draw z = z_mean + exp(z_log_var / 2) * noise, one draw per image.
+
+        Args:
+            z_mean: Means, (B, latent_dim).
+            z_log_var: Logarithms of the variances, (B, latent_dim).
+
+        Returns:
+            Codes, a tensor (B, latent_dim).
+        """
         noise = keras.random.normal(ops.shape(z_mean), seed=self.noise)
         return z_mean + ops.exp(0.5 * z_log_var) * noise
 
@@ -247,15 +268,15 @@ class VAE(_LatentModel):
         return ops.mean(reconstruction + self.beta * kl)
 
     def reconstruction_loss(self, x, logits, likelihood=None):
-        """-log p(x | z), nats per image.
+        """Negative log-likelihood -log p(x | z), in nats per image.
 
         Args:
-            x: images, (B, 28, 28, 1).
-            logits: decoder output before its sigmoid, same shape.
-            likelihood: one of `LIKELIHOODS` in place of the model's own.
+            x: Images, (B, 28, 28, 1).
+            logits: Decoder's output before its sigmoid, same shape.
+            likelihood: One of `LIKELIHOODS`; None takes the model's own.
 
         Returns:
-            (B,).
+            Nats per image, (B,).
         """
         likelihood = likelihood or self.likelihood
         if likelihood == "bernoulli":
@@ -268,7 +289,7 @@ class VAE(_LatentModel):
         """Posterior of images.
 
         Args:
-            images: (n, 28, 28, 1) in [0, 1].
+            images: Array (n, 28, 28, 1) in [0, 1].
 
         Returns:
             Tuple (z_mean, z_log_var), each float32 (n, latent_dim). The standard deviation is
@@ -302,9 +323,9 @@ class _Layers:
     """Makes layers whose first weights depend on one seed and on nothing else.
 
     Args:
-        seed: of the first weights.
-        precision: dtype policy of the layers: "float32", or "mixed_bfloat16", which computes in half
-            precision and keeps float32 weights. Latents and losses are float32 in any case.
+        seed: Seeds the first weights.
+        precision: Dtype policy of the layers: "float32", or "mixed_bfloat16", which computes in half precision and
+            keeps float32 weights. Latents and losses are float32 in any case.
     """
 
     def __init__(self, seed, precision="float32"):
@@ -343,12 +364,12 @@ def dense_decoder(latent_dim, hidden, activation="silu", output="sigmoid", seed=
     """Decoder of dense layers: z (B, latent_dim) to an image (B, 28, 28, 1).
 
     Args:
-        latent_dim: size of the code.
-        hidden: layer sizes from the code outwards.
-        activation: of the hidden layers.
-        output: "sigmoid" keeps pixels in [0, 1]; "linear" does not.
-        seed: of the first weights.
-        precision: "float32" or "mixed_bfloat16".
+        latent_dim: Size of the code.
+        hidden: Layer sizes from the code outwards.
+        activation: Activation of the hidden layers.
+        output: Activation of the last layer: "sigmoid" keeps pixels in [0, 1]; "linear" does not.
+        seed: Seeds the first weights.
+        precision: Either "float32" or "mixed_bfloat16".
     """
     _check_sizes(latent_dim, hidden)
     make = _Layers(seed, precision)
@@ -371,15 +392,15 @@ def dense_autoencoder(
     """Autoencoder of dense layers, decoder the mirror of the encoder.
 
     Args:
-        latent_dim: size of the code z.
-        hidden: layer sizes from the image inwards.
-        activation: of the hidden layers: "relu", "selu", "silu", "tanh", ...
-        code_activation: of the code itself; None keeps it linear. "relu" can kill units for good.
-        reconstruction: "squared_error" or "bernoulli".
-        seed: of the first weights.
+        latent_dim: Size of the code z.
+        hidden: Layer sizes from the image inwards.
+        activation: Activation of the hidden layers: "relu", "selu", "silu", "tanh" or another name that Keras knows.
+        code_activation: Activation of the code itself; None keeps it linear. "relu" can kill units for good.
+        reconstruction: Either "squared_error" or "bernoulli".
+        seed: Seeds the first weights.
 
     Returns:
-        `Autoencoder`.
+        An `Autoencoder`.
     """
     _check_sizes(latent_dim, hidden)
     make = _Layers(seed)
@@ -392,18 +413,18 @@ def dense_autoencoder(
 
 
 def linear_autoencoder(latent_dim=10, seed=1):
-    """One linear layer each way: what this learns at best is PCA.
+    """Autoencoder of one linear layer to the code and one back: what this learns at best is PCA.
 
     Its images may leave [0, 1], as PCA's do.
 
     Source: Baldi, Hornik, "Neural networks and principal component analysis" (1989).
 
     Args:
-        latent_dim: size of the code z.
-        seed: of the first weights.
+        latent_dim: Size of the code z.
+        seed: Seeds the first weights.
 
     Returns:
-        `Autoencoder`.
+        An `Autoencoder`.
     """
     _check_sizes(latent_dim, ())
     x = keras.Input(IMAGE_SHAPE, name="x")
@@ -425,17 +446,17 @@ def dense_vae(
     """VAE of dense layers, decoder the mirror of the encoder.
 
     Args:
-        latent_dim: size of the code z.
-        hidden: layer sizes from the image inwards.
-        activation: of the hidden layers.
-        likelihood: one of `LIKELIHOODS`.
-        sigma: of the fixed Gaussian, pixel units.
-        beta: weight of the KL.
-        seed: of the first weights and of the noise.
-        precision: "float32" or "mixed_bfloat16" (see `conv_vae`).
+        latent_dim: Size of the code z.
+        hidden: Layer sizes from the image inwards.
+        activation: Activation of the hidden layers.
+        likelihood: One of `LIKELIHOODS`.
+        sigma: Standard deviation of the fixed Gaussian, in pixel units.
+        beta: Weight of the KL.
+        seed: Seeds the first weights and the noise.
+        precision: Either "float32" or "mixed_bfloat16" (see `conv_vae`).
 
     Returns:
-        `VAE`.
+        A `VAE`.
     """
     _check_sizes(latent_dim, hidden)
     make = _Layers(seed, precision)
@@ -504,12 +525,12 @@ def conv_decoder(latent_dim, filters=(32, 64, 128), blocks=1, activation="silu",
     double size; a last convolution makes the logits.
 
     Args:
-        latent_dim: size of the code.
-        filters: channels from the image inwards, as for the encoder.
-        blocks: residual blocks at each of the sizes 7 x 7 and 14 x 14.
-        activation: of the hidden layers.
-        seed: of the first weights.
-        precision: "float32" or "mixed_bfloat16".
+        latent_dim: Size of the code.
+        filters: Numbers of channels from the image inwards, as for the encoder.
+        blocks: Number of residual blocks at each of the sizes 7 x 7 and 14 x 14.
+        activation: Activation of the hidden layers.
+        seed: Seeds the first weights.
+        precision: Either "float32" or "mixed_bfloat16".
     """
     _check_conv_sizes(latent_dim, filters, ())
     make = _Layers(seed, precision)
@@ -541,17 +562,17 @@ def conv_autoencoder(
     """Autoencoder of convolutions; encoder and decoder are those of `conv_vae`.
 
     Args:
-        latent_dim: size of the code z.
-        filters: channels of the three convolutions; the first two halve the image's sides.
-        hidden: sizes of the encoder's dense layers between them and the code.
-        blocks: residual blocks of the decoder at 7 x 7 and at 14 x 14.
-        activation: of the hidden layers.
-        reconstruction: "squared_error" or "bernoulli".
-        seed: of the first weights.
-        precision: "float32" or "mixed_bfloat16" (see `conv_vae`).
+        latent_dim: Size of the code z.
+        filters: Numbers of channels of the three convolutions; the first two halve the image's sides.
+        hidden: Sizes of the encoder's dense layers between them and the code.
+        blocks: Number of residual blocks of the decoder at 7 x 7 and at 14 x 14.
+        activation: Activation of the hidden layers.
+        reconstruction: Either "squared_error" or "bernoulli".
+        seed: Seeds the first weights.
+        precision: Either "float32" or "mixed_bfloat16" (see `conv_vae`).
 
     Returns:
-        `Autoencoder`.
+        An `Autoencoder`.
     """
     _check_conv_sizes(latent_dim, filters, hidden)
     make = _Layers(seed, precision)
@@ -579,20 +600,20 @@ def conv_vae(
     With the default sizes: 2.2 million weights; 27 million multiply-adds an image, 6 of them in the encoder.
 
     Args:
-        latent_dim: size of the code z.
-        filters: channels of the three convolutions; the first two halve the image's sides.
-        hidden: sizes of the encoder's dense layers between them and the code.
-        blocks: residual blocks of the decoder at 7 x 7 and at 14 x 14.
-        activation: of the hidden layers.
-        likelihood: one of `LIKELIHOODS`.
-        sigma: of the fixed Gaussian, pixel units.
-        beta: weight of the KL.
-        seed: of the first weights and of the noise.
-        precision: "float32", or "mixed_bfloat16": faster where the processor computes in bfloat16,
-            many times slower where it does not (see `course.fast_precision`). Latents and losses stay float32.
+        latent_dim: Size of the code z.
+        filters: Numbers of channels of the three convolutions; the first two halve the image's sides.
+        hidden: Sizes of the encoder's dense layers between them and the code.
+        blocks: Number of residual blocks of the decoder at 7 x 7 and at 14 x 14.
+        activation: Activation of the hidden layers.
+        likelihood: One of `LIKELIHOODS`.
+        sigma: Standard deviation of the fixed Gaussian, in pixel units.
+        beta: Weight of the KL.
+        seed: Seeds the first weights and the noise.
+        precision: Either "float32", or "mixed_bfloat16": faster where the processor computes in bfloat16, many times
+            slower where it does not (see `course.fast_precision`). Latents and losses stay float32.
 
     Returns:
-        `VAE`.
+        A `VAE`.
     """
     _check_conv_sizes(latent_dim, filters, hidden)
     make = _Layers(seed, precision)

@@ -29,8 +29,8 @@ def show(figure, alt=None):
     """Display a figure in a notebook, with its alt text in the picture's metadata.
 
     Args:
-        figure: matplotlib Figure from this module.
-        alt: text to use instead of the figure's own.
+        figure: Matplotlib Figure from this module.
+        alt: Alt text to use instead of the figure's own.
     """
     from IPython.display import display
 
@@ -76,11 +76,11 @@ def tile(images, columns):
     """Lay images out in one array, row by row.
 
     Args:
-        images: (n, 28, 28, 1) or (n, 28, 28).
-        columns: images in a row.
+        images: Array (n, 28, 28, 1) or (n, 28, 28).
+        columns: Number of images in a row.
 
     Returns:
-        float32 (rows * 28, columns * 28); missing places are 0.
+        Array float32 (rows * 28, columns * 28); missing places are 0.
     """
     images = np.asarray(images, dtype="float32").reshape(-1, 28, 28)
     rows = -(-len(images) // columns)
@@ -93,10 +93,10 @@ def plot_rows(rows, title="", scale=0.72, alt=None):
     """Rows of images with a label each: the course's standard comparison.
 
     Args:
-        rows: dict of label to images (n, 28, 28, 1); rows may differ in length.
-        title: above the figure.
-        scale: inches an image.
-        alt: alt text; made from the labels if None.
+        rows: Dict of label to images (n, 28, 28, 1); rows may differ in length.
+        title: Text above the figure.
+        scale: Size of an image in inches.
+        alt: Alt text; made from the labels if None.
     """
     longest = max(len(images) for images in rows.values())
     labels = [label.replace("\n", " ") for label in rows]
@@ -119,11 +119,11 @@ def plot_sheet(images, columns=10, title="", scale=0.6, alt=None):
     """A sheet of images without labels.
 
     Args:
-        images: (n, 28, 28, 1).
-        columns: images in a row.
-        title: above the sheet.
-        scale: inches an image.
-        alt: alt text; made from the numbers if None.
+        images: Array (n, 28, 28, 1).
+        columns: Number of images in a row.
+        title: Text above the sheet.
+        scale: Size of an image in inches.
+        alt: Alt text; made from the numbers if None.
     """
     rows = -(-len(images) // columns)
     figure = _figure(
@@ -136,14 +136,14 @@ def plot_sheet(images, columns=10, title="", scale=0.6, alt=None):
 
 
 def plot_classes(split, class_names, examples=10, title="", seed=1):
-    """A class sheet: one row a class, the first column its mean image.
+    """A class sheet: one row for each class, the first column its mean image.
 
     Args:
-        split: `data.Split`.
-        class_names: ten names.
-        examples: images a class, drawn at random.
-        title: above the sheet.
-        seed: of the draw.
+        split: A `data.Split`.
+        class_names: Names of the ten classes.
+        examples: Number of images of each class, drawn at random.
+        title: Text above the sheet.
+        seed: Seeds the draw.
     """
     generator = np.random.default_rng(seed)
     rows = {}
@@ -156,13 +156,13 @@ def plot_classes(split, class_names, examples=10, title="", seed=1):
 
 
 def plot_class_sheets(splits, class_names, examples=5, seed=1):
-    """Class sheets of several data sets side by side: one row a class, the first column its mean image.
+    """Class sheets of several data sets side by side: one row for each class, the mean image first.
 
     Args:
-        splits: dict of label to `dataset.Split`.
-        class_names: ten names.
-        examples: images a class, drawn at random.
-        seed: of the draw.
+        splits: Dict of label to `dataset.Split`.
+        class_names: Names of the ten classes.
+        examples: Number of images of each class, drawn at random.
+        seed: Seeds the draw.
     """
     alt = f"Class sheets side by side, ten rows each: the mean image, then {examples} examples; {', '.join(splits)}."
     figure = _figure(0.9 + 0.62 * (examples + 1) * len(splits), 6.4, alt)
@@ -182,9 +182,9 @@ def plot_reconstruction(models, images, title="Held-out garments and their recon
     """Images above what models make of them.
 
     Args:
-        models: a model, or a dict of label to model: anything with ``reconstruct``.
-        images: (n, 28, 28, 1), about ten.
-        title: above the figure.
+        models: A model, or a dict of label to model: anything with ``reconstruct``.
+        images: Array (n, 28, 28, 1) of about ten images.
+        title: Text above the figure.
     """
     models = models if isinstance(models, dict) else {"reconstruction": models}
     rows = {"input": images} | {label: model.reconstruct(images) for label, model in models.items()}
@@ -195,11 +195,11 @@ def plot_generation(models, n=10, seed=1, z=None, title="Decoded from the same r
     """What models make of codes drawn from N(0, I); models of one latent_dim get the same codes.
 
     Args:
-        models: a model, or a dict of label to model.
-        n: images a model.
-        seed: of the codes.
-        z: codes (n, latent_dim) to use instead.
-        title: above the figure.
+        models: A model, or a dict of label to model.
+        n: Number of images from each model.
+        seed: Seeds the codes.
+        z: Codes (n, latent_dim) to use instead of random ones.
+        title: Text above the figure.
     """
     models = models if isinstance(models, dict) else {"prior samples": models}
     rows = {label: model.sample(n, seed) if z is None else model.decode(z) for label, model in models.items()}
@@ -207,13 +207,14 @@ def plot_generation(models, n=10, seed=1, z=None, title="Decoded from the same r
 
 
 def plot_interpolation(model, first, second, steps=11, kinds=("straight", "spherical")):
-    """The way from one encoded garment to another, decoded step by step.
+    """The interpolation from one encoded garment to another, decoded step by step.
 
     Args:
-        model: `models.Autoencoder` or `models.VAE`.
-        first, second: images (28, 28, 1).
-        steps: pictures, both ends included.
-        kinds: ways to go, a row each; see `interpolation.interpolate`.
+        model: A `models.Autoencoder` or a `models.VAE`.
+        first: Image at the start, (28, 28, 1).
+        second: Image at the end, (28, 28, 1).
+        steps: Number of pictures, both ends included.
+        kinds: Kinds of interpolation, a row for each; see `interpolation.interpolate`.
     """
     start, end = model.code(np.stack([first, second]))
     rows = {kind: model.decode(interpolation.interpolate(start, end, steps, kind)) for kind in kinds}
@@ -223,16 +224,16 @@ def plot_interpolation(model, first, second, steps=11, kinds=("straight", "spher
 
 
 def plot_traversal(model, z, order, ranges, steps=9, kl=None, title="One latent moves, the others stay"):
-    """One row a latent: the latent goes through its range, the others keep their value.
+    """One row for each latent: the latent goes through its range, the others keep their value.
 
     Args:
-        model: anything with ``decode``.
-        z: the code to start from, (latent_dim,).
-        order: latents from top to bottom.
-        ranges: (latent_dim, 2), lowest and highest value of each latent.
-        steps: pictures a row.
-        kl: mean KL of each latent, nats, to print beside its number; or None.
-        title: above the figure.
+        model: Any model with ``decode``.
+        z: The code to start from, (latent_dim,).
+        order: Indices of the latents from top to bottom.
+        ranges: Lowest and highest value of each latent, (latent_dim, 2).
+        steps: Number of pictures in a row.
+        kl: Mean KL of each latent in nats, to print beside its number; or None.
+        title: Text above the figure.
     """
     rows = {}
     for latent in order:
@@ -254,15 +255,15 @@ def plot_latent_map(model, split, class_names, uniform=False, size=20, reach=3.0
     """A 2-D code space: encoded garments on the left, decoded points of the same square on the right.
 
     Args:
-        model: an `Autoencoder` or `VAE` with latent_dim 2.
-        split: `data.Split` of held-out images to encode.
-        class_names: ten names.
-        uniform: show Phi(z) instead of z, so that N(0, I) fills the unit square evenly. VAE only.
-        size: decoded pictures a side.
-        reach: the square goes from -reach to reach; for an autoencoder the codes' own range counts.
+        model: An `Autoencoder` or `VAE` with latent_dim 2.
+        split: A `data.Split` of held-out images to encode.
+        class_names: Names of the ten classes.
+        uniform: Whether to show Phi(z) instead of z, so that N(0, I) fills the unit square evenly. VAE only.
+        size: Number of decoded pictures on a side.
+        reach: Half of the square's side: it goes from -reach to reach; for an autoencoder the codes' own range counts.
 
     Raises:
-        ValueError: the model's code has not two numbers.
+        ValueError: The model's code has not two numbers.
     """
     if model.latent_dim != 2:
         raise ValueError(f"a map needs latent_dim 2; this model has {model.latent_dim}.")
@@ -301,9 +302,9 @@ def plot_history(history, title="Training", log=False):
     """Losses of one training, epoch by epoch: training and validation.
 
     Args:
-        history: dict from `training.fit`.
-        title: above the figure.
-        log: logarithmic losses, where the first epochs would flatten the rest.
+        history: Dict from `training.fit`.
+        title: Text above the figure.
+        log: Whether losses have a logarithmic axis, for use where the first epochs would flatten the rest.
     """
     parts = ["negative_elbo", "reconstruction", "kl"] if "kl" in history else ["mse"]
     names = {"negative_elbo": "negative ELBO", "kl": "KL", "mse": "MSE per pixel", "reconstruction": "reconstruction"}
@@ -335,14 +336,18 @@ def _plain_ticks(axes):
 
 
 def plot_lines(frame, x, y, hue=None, title="", xlabel=None, ylabel=None, log=False, alt=None):
-    """A line chart from a table, one line a group, with the spread over repeated rows.
+    """A line chart from a table, one line for each group, with the spread over repeated rows.
 
     Args:
-        frame: pandas DataFrame, one row a measurement.
-        x, y, hue: its columns; hue may be None.
-        title, xlabel, ylabel: texts.
-        log: "x", "y" or "xy" for logarithmic axes (base 2 for x).
-        alt: alt text; made from the labels if None.
+        frame: A pandas DataFrame with one row for each measurement.
+        x: Column on the horizontal axis.
+        y: Column on the vertical axis.
+        hue: Column that names the group of a row; None makes one group.
+        title: Text above the figure.
+        xlabel: Text below; the column's name if None.
+        ylabel: Text at the vertical axis; the column's name if None.
+        log: Axes that are logarithmic (base 2 for x): "x", "y" or "xy"; False for none.
+        alt: Alt text; made from the labels if None.
     """
     xlabel, ylabel = xlabel or x, ylabel or y
     figure = _figure(
@@ -381,9 +386,10 @@ def plot_estimates(groups, truth, title="", xlabel=""):
     """Histograms of repeated estimates of one number, one group above the other.
 
     Args:
-        groups: dict of label to estimates, (n,).
-        truth: the number all of them estimate; drawn as a line.
-        title, xlabel: texts.
+        groups: Dict of label to estimates, (n,).
+        truth: The number all of them estimate; drawn as a line.
+        title: Text above the figure.
+        xlabel: Text below.
     """
     figure = _figure(
         6.4,
@@ -408,10 +414,11 @@ def plot_convergence(draws, truth, title="", ylabel="", first=10):
     """A Monte Carlo mean as draws come in, with two standard errors on either side.
 
     Args:
-        draws: one value a draw, (n,); their mean is the estimate.
-        truth: what the mean should come to; drawn as a line.
-        title, ylabel: texts.
-        first: draws before the curve begins.
+        draws: Array (n,) of one value for each draw; their mean is the estimate.
+        truth: What the mean should come to; drawn as a line.
+        title: Text above the figure.
+        ylabel: Text at the vertical axis.
+        first: Number of draws before the curve begins.
     """
     draws = np.asarray(draws, dtype="float64")
     counts = np.unique(np.geomspace(first, len(draws), 200).astype(int))
@@ -433,12 +440,12 @@ def plot_convergence(draws, truth, title="", ylabel="", first=10):
 
 
 def plot_kl_per_latent(kl, threshold=None, title="KL of each latent"):
-    """Bars of the KL of each latent, largest first, one panel a model on one scale.
+    """Bars of the KL of each latent, largest first, one panel for each model on one scale.
 
     Args:
-        kl: dict of label to mean KL of each latent in nats, (latent_dim,).
-        threshold: a level to mark with a line, nats; or None.
-        title: above the figure.
+        kl: Dict of label to mean KL of each latent in nats, (latent_dim,).
+        threshold: A level to mark with a line, in nats; or None.
+        title: Text above the figure.
     """
     figure = _figure(
         1.2 + 3.0 * len(kl),
@@ -466,11 +473,11 @@ def plot_code_square(model, corners, size=9, title="Four garments in the corners
     """S0's picture: four encoded garments in the corners of a square, bilinear mixtures of codes inside.
 
     Args:
-        model: `models.Autoencoder` or `models.VAE`.
-        corners: four images (4, 28, 28, 1): top left, top right, bottom left, bottom right.
-        size: pictures a side.
-        title: above the square.
-        scale: inches a picture.
+        model: A `models.Autoencoder` or a `models.VAE`.
+        corners: Four images (4, 28, 28, 1): top left, top right, bottom left, bottom right.
+        size: Number of pictures on a side.
+        title: Text above the square.
+        scale: Size of a picture in inches.
     """
     top_left, top_right, bottom_left, bottom_right = model.code(np.asarray(corners))
     side = np.linspace(0, 1, size)
@@ -485,11 +492,11 @@ def plot_codes_and_prior(models, split, class_names, max_images=2_000, seed=1):
     """2-D codes of garments, coloured by class, under draws of N(0, I): would the draws meet garments?
 
     Args:
-        models: dict of label to model with latent_dim 2; a panel each, on its own scale.
-        split: `data.Split` of held-out images.
-        class_names: ten names.
-        max_images: images to encode, and codes to draw.
-        seed: of the draws.
+        models: Dict of label to model with latent_dim 2; a panel for each, on its own scale.
+        split: A `data.Split` of held-out images.
+        class_names: Names of the ten classes.
+        max_images: Number of images to encode, and of codes to draw.
+        seed: Seeds the draws.
     """
     draws = np.random.default_rng(seed).standard_normal((max_images // 10, 2))
     figure = _figure(
@@ -516,10 +523,11 @@ def plot_wardrobe(model, columns=24, rows=8, title="", scale=0.42):
     """A strip of the wardrobe: decoded points of Phi(z) for a code of two numbers.
 
     Args:
-        model: anything with ``decode`` whose latent_dim is 2.
-        columns, rows: pictures across and down.
-        title: above the strip.
-        scale: inches a picture.
+        model: Any model with ``decode`` whose latent_dim is 2.
+        columns: Number of pictures across.
+        rows: Number of pictures down.
+        title: Text above the strip.
+        scale: Size of a picture in inches.
     """
     right, up = np.meshgrid((np.arange(columns) + 0.5) / columns, 1 - (np.arange(rows) + 0.5) / rows)
     images = model.decode(norm.ppf(np.stack([right.ravel(), up.ravel()], axis=1)))
@@ -531,10 +539,10 @@ def plot_labelled(images, labels, title="", scale=1.5):
     """A few images side by side, a text above each.
 
     Args:
-        images: (n, 28, 28, 1).
-        labels: n texts; may hold a line break.
-        title: above the figure.
-        scale: inches an image.
+        images: Array (n, 28, 28, 1).
+        labels: Texts, one for each image; a text may hold a line break.
+        title: Text above the figure.
+        scale: Size of an image in inches.
     """
     words = "; ".join(label.replace("\n", " ") for label in labels)
     figure = _figure(
@@ -548,14 +556,14 @@ def plot_labelled(images, labels, title="", scale=1.5):
 
 
 def plot_bottleneck(images, z, x_hat, title="", columns=2):
-    """Garments, their codes as bars, and what is decoded from them, one garment a line.
+    """Garments, their codes as bars, and what is decoded from them, one garment in a line.
 
     Args:
-        images: inputs, (n, 28, 28, 1); n is best a multiple of ``columns``.
-        z: their codes, (n, latent_dim).
-        x_hat: decoded codes, (n, 28, 28, 1).
-        title: above the figure.
-        columns: lines side by side.
+        images: Inputs, (n, 28, 28, 1); n is best a multiple of ``columns``.
+        z: Codes of the images, (n, latent_dim).
+        x_hat: Decoded codes, (n, 28, 28, 1).
+        title: Text above the figure.
+        columns: Number of garments side by side.
     """
     z = np.asarray(z)
     rows = -(-len(images) // columns)
@@ -587,11 +595,11 @@ def plot_bottleneck(images, z, x_hat, title="", columns=2):
 
 
 def plot_code_spread(spreads, title="Spread of each code unit over images"):
-    """One panel a model, one bar a code unit: its standard deviation over images.
+    """One panel for each model, one bar for each code unit: its standard deviation over images.
 
     Args:
-        spreads: dict of label to standard deviations (latent_dim,). Units without any are marked.
-        title: above the figure.
+        spreads: Dict of label to standard deviations (latent_dim,). Units without any are marked.
+        title: Text above the figure.
     """
     alt = f"Bars of the standard deviation of each code unit, a panel each: {', '.join(spreads)}."
     figure = _figure(4.3 * len(spreads), 2.7, alt)
@@ -613,10 +621,11 @@ def plot_pixels(image, top=9, left=12, size=10, title="A garment, and the number
     """One image with a square marked, and the grey levels inside that square as numbers.
 
     Args:
-        image: (28, 28) or (28, 28, 1), in [0, 1].
-        top, left: the square's first row and column.
-        size: pixels a side.
-        title: above the figure.
+        image: Array (28, 28) or (28, 28, 1), in [0, 1].
+        top: First row of the square, in pixels.
+        left: First column of the square, in pixels.
+        size: Side of the square, in pixels.
+        title: Text above the figure.
     """
     image = np.squeeze(np.asarray(image))
     part = image[top : top + size, left : left + size]
@@ -650,9 +659,9 @@ def plot_pixel_values(split, class_names, max_images=500):
     """How often each pixel value occurs: over all garments, and as a ridge for each class.
 
     Args:
-        split: `data.Split`.
-        class_names: ten names.
-        max_images: images a class for the ridges, the first ones; the histogram takes all.
+        split: A `data.Split`.
+        class_names: Names of the ten classes.
+        max_images: Number of images of each class for the ridges, the first ones; the histogram takes all.
     """
     figure = _figure(
         9.6,
@@ -691,12 +700,12 @@ def plot_pixel_values(split, class_names, max_images=500):
 
 
 def plot_ink(split, class_names, title="Ink per garment: the mean pixel of each image"):
-    """The mean pixel of each image, a violin a class, ordered by the class's mean, and that mean as a dot.
+    """The mean pixel of each image, a violin for each class, ordered by the class's mean, and that mean as a dot.
 
     Args:
-        split: `data.Split`.
-        class_names: ten names.
-        title: above the figure.
+        split: A `data.Split`.
+        class_names: Names of the ten classes.
+        title: Text above the figure.
     """
     ink = split.flat.mean(axis=1)
     means = np.array([ink[split.labels == label].mean() for label in range(len(class_names))])
@@ -733,9 +742,9 @@ def plot_guessers(chosen_on, fresh, title="Guessers: chosen on one set of images
     """Accuracies of many guessers on two sets of images, and the winner of the first set in both.
 
     Args:
-        chosen_on: accuracy of each guesser on the images it is chosen on, (n,).
-        fresh: accuracy of the same guessers on other images, (n,).
-        title: above the figure.
+        chosen_on: Accuracy of each guesser on the images it is chosen on, (n,).
+        fresh: Accuracy of the same guessers on other images, (n,).
+        title: Text above the figure.
     """
     best = int(np.argmax(chosen_on))
     figure = _figure(
@@ -766,11 +775,12 @@ def plot_twins(images, pool, index, distance, threshold, n=10):
     """The closest pairs of two sets, and how far all nearest neighbours lie.
 
     Args:
-        images: (m, 28, 28, 1).
-        pool: the other set, (k, 28, 28, 1).
-        index, distance: from `metrics.nearest`: the neighbour in the pool of each image, and how far it is.
-        threshold: distance below which a pair counts as near-duplicate.
-        n: pairs to show.
+        images: Array (m, 28, 28, 1).
+        pool: The other set, (k, 28, 28, 1).
+        index: Index in the pool of each image's nearest neighbour, (m,), from `metrics.nearest`.
+        distance: Distance of each image to that neighbour, (m,), from `metrics.nearest`.
+        threshold: Distance below which a pair counts as near-duplicate.
+        n: Number of pairs to show.
     """
     closest = np.argsort(distance)[:n]
     figure = _figure(
@@ -806,8 +816,8 @@ def plot_pixel_cost(values, title="What a prediction costs, for one pixel"):
     """Binary cross-entropy of one pixel against the prediction, a curve for each value of the pixel.
 
     Args:
-        values: pixel values in [0, 1].
-        title: above the figure.
+        values: Pixel values in [0, 1].
+        title: Text above the figure.
     """
     figure = _figure(
         7.0,
@@ -832,9 +842,10 @@ def plot_number_line(marks, low, high, title="Where every model of the course wi
     """A number line in nats: named marks, and the stretch between two of them shaded.
 
     Args:
-        marks: dict of label to position, nats per image; three to six, from left to right.
-        low, high: labels of the two marks that bound the shaded stretch.
-        title: above the line.
+        marks: Dict of label to position in nats per image; three to six, from left to right.
+        low: Label of the mark at which the shaded stretch begins.
+        high: Label of the mark at which it ends.
+        title: Text above the line.
     """
     figure = _figure(
         9.2,
@@ -870,9 +881,9 @@ def plot_components(mean, components, title="The mean image, then the directions
     """PCA's parts: the mean image in grey, components in two colours for their two signs.
 
     Args:
-        mean: (784,) or (28, 28).
-        components: (n, 784), one direction a row.
-        title: above the figure.
+        mean: The mean image, (784,) or (28, 28).
+        components: Array (n, 784) with one direction in each row.
+        title: Text above the figure.
     """
     figure = _figure(
         1.05 * (len(components) + 1),
@@ -895,8 +906,8 @@ def plot_two_descents(losses, title="The same training loop, two scales of pixel
     """Losses of trainings side by side, each on its own axis.
 
     Args:
-        losses: dict of label to losses, nats per image, one a step.
-        title: above the figure.
+        losses: Dict of label to losses in nats per image, one for each step.
+        title: Text above the figure.
     """
     figure = _figure(
         8.4, 3.0, f"Loss against training step, a panel each for: {', '.join(losses)}. A dotted line marks 0."
@@ -917,9 +928,9 @@ def plot_memory(pca, images, latent_dims=(2, 8, 32, 64)):
     """Garments remembered by more and more numbers: pixels as numbers, the mean image, PCA, the original.
 
     Args:
-        pca: `baselines.PCA` with at least the largest latent_dim.
-        images: about three garments, (n, 28, 28, 1); a part of the first is shown as numbers.
-        latent_dims: how many numbers, a column each.
+        pca: A `baselines.PCA` with at least the largest latent_dim.
+        images: About three garments, (n, 28, 28, 1); a part of the first is shown as numbers.
+        latent_dims: Sizes of the code, a column for each.
     """
     columns = {"0 numbers\n(the mean)": np.repeat(pca.decode(np.zeros((1, 1))), len(images), axis=0)}
     columns |= {f"{k} numbers\n(PCA)": pca.reconstruct(images, k) for k in latent_dims}
@@ -944,9 +955,9 @@ def plot_responses(image, responses, title="A garment, and what a 3 x 3 kernel a
     """A garment beside maps of numbers that may be negative.
 
     Args:
-        image: (28, 28, 1).
-        responses: dict of label to map, (h, w).
-        title: above the figure.
+        image: Array (28, 28, 1).
+        responses: Dict of label to map, (h, w).
+        title: Text above the figure.
     """
     figure = _figure(2.1 * (1 + len(responses)), 2.5, f"A garment, and its maps of answers to: {', '.join(responses)}.")
     first, *others = figure.subplots(1, 1 + len(responses))
@@ -963,8 +974,8 @@ def plot_counts(counts, title=""):
     """Squares of whole numbers, each written into its cell.
 
     Args:
-        counts: dict of label to array (h, w).
-        title: above the figure.
+        counts: Dict of label to array (h, w).
+        title: Text above the figure.
     """
     figure = _figure(3.0 * len(counts), 3.3, f"Squares of whole numbers: {', '.join(counts)}.")
     highest = max(np.max(values) for values in counts.values())
@@ -981,9 +992,9 @@ def plot_feature_maps(encoder, image, channels=8):
     """What the convolutions of an encoder make of one garment: some channels of each.
 
     Args:
-        encoder: Keras model with layers "conv_1", "conv_2", ...
-        image: (28, 28, 1).
-        channels: maps to show of each layer, the ones that vary most.
+        encoder: Keras model with layers "conv_1", "conv_2" and so on.
+        image: Array (28, 28, 1).
+        channels: Number of maps to show of each layer; those that vary most are shown.
     """
     names = [layer.name for layer in encoder.layers if layer.name.startswith("conv_")]
     figure = _figure(
@@ -1005,9 +1016,10 @@ def plot_uncertainty(images, mean, spread, title="Where the VAE is unsure"):
     """Garments, the mean of their decoded draws, and the spread of each pixel over the draws.
 
     Args:
-        images: (n, 28, 28, 1).
-        mean, spread: as `metrics.reconstruction_spread` returns them, same shape.
-        title: above the figure.
+        images: Array (n, 28, 28, 1).
+        mean: Mean of the decoded draws as `metrics.reconstruction_spread` returns it, same shape.
+        spread: Standard deviation of each pixel, from the same function, same shape.
+        title: Text above the figure.
     """
     n = len(images)
     figure = _figure(
@@ -1032,11 +1044,11 @@ def plot_rate_distortion(table, title="Rate and distortion, judged at beta = 1",
     Source: Alemi et al., "Fixing a broken ELBO" (2018).
 
     Args:
-        table: pandas DataFrame with columns model, kl and reconstruction, nats per image. Rows of
-            the same model share a colour and one entry in the legend. Rows without a kl, of models that have
-            no rate, stand in a strip of their own at the right.
-        title: above the figure.
-        floor: distortion that none can get below, drawn as a line; None draws none.
+        table: A pandas DataFrame with columns model, kl and reconstruction, in nats per image. Rows of the same model
+            share a colour and one entry in the legend. Rows without a kl, of models that have no rate, stand in a strip
+            of their own at the right.
+        title: Text above the figure.
+        floor: Distortion that none can get below, drawn as a line; None draws none.
     """
     names = list(table.model.unique())
     figure = _figure(7.4 if len(names) > 6 else 6.6, 4.6 if len(names) > 6 else 4.2, None)
@@ -1073,17 +1085,17 @@ def plot_rate_distortion(table, title="Rate and distortion, judged at beta = 1",
 
 
 def plot_scores(table, by, value, hue, reference=None, title="", xlabel=None, log=False):
-    """Each training as a dot, a row a model, a colour for each way to treat it.
+    """Each training as a dot, a row for each model, a colour for each method.
 
     Args:
-        table: pandas DataFrame, one row a training and way.
-        by: column of the rows, in the order of the table.
-        value: column to draw.
-        hue: column of the ways, in the order of the table.
-        reference: (text, value) of a dashed line; None draws none.
-        title: above the figure.
-        xlabel: text below; the column's name if None.
-        log: whether the axis is logarithmic.
+        table: A pandas DataFrame with one row for each training and method.
+        by: Column of the rows, in the order of the table.
+        value: Column to draw.
+        hue: Column of the methods, in the order of the table.
+        reference: Tuple (text, value) of a dashed line; None draws none.
+        title: Text above the figure.
+        xlabel: Text below; the column's name if None.
+        log: Whether the axis is logarithmic.
     """
     rows, ways = list(dict.fromkeys(table[by])), list(dict.fromkeys(table[hue]))
     alt = f"Dots for {', '.join(map(str, rows))}; a colour each for {', '.join(map(str, ways))}."
@@ -1109,20 +1121,20 @@ def plot_scores(table, by, value, hue, reference=None, title="", xlabel=None, lo
 
 
 def plot_trials(table, by, value, title="", xlabel=None):
-    """Each training as a dot, a row a setting, the setting with the lowest mean on top.
+    """Each training as a dot, a row for each setting, the setting with the lowest mean on top.
 
     The bar is the mean over seeds. Beside a row: its mean, and "tie" where `seeds.tie` cannot tell it
     from the row on top.
 
     Args:
-        table: as `sweeps.run` returns it; failed trials are not drawn.
-        by: column, or list of columns, that tell the settings apart.
-        value: column in which less is better, not one of the test set: rows are ranked by it.
-        title: above the figure.
-        xlabel: text below; the column's name if None.
+        table: Table as `sweeps.run` returns it; failed trials are not drawn.
+        by: Column, or list of columns, that tell the settings apart.
+        value: Column in which less is better, not one of the test set: rows are ranked by it.
+        title: Text above the figure.
+        xlabel: Text below; the column's name if None.
 
     Raises:
-        ValueError: what `seeds.best` raises.
+        ValueError: What `seeds.best` raises.
     """
     columns = [by] if isinstance(by, str) else list(by)
     rows = table.dropna(subset=[value]).copy()
@@ -1157,11 +1169,11 @@ def plot_sweeps(tables, value, title="Every training is a dot", xlabel=None):
     """All trainings of several sweeps on one line each, by distance from the sweep's best mean.
 
     Args:
-        tables: dict of label to table of a sweep, with columns variant and seed; settings of which a trial
-            failed are not drawn.
-        value: column in which less is better.
-        title: above the figure.
-        xlabel: text below.
+        tables: Dict of label to table of a sweep, with columns variant and seed; settings of which a trial failed are
+            not drawn.
+        value: Column in which less is better.
+        title: Text above the figure.
+        xlabel: Text below.
     """
     figure = _figure(9, 0.5 * len(tables) + 1.1, f"A dot for each training, a row for each sweep: {', '.join(tables)}.")
     axes = figure.subplots()

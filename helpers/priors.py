@@ -12,14 +12,22 @@ class StandardNormal:
     """N(0, I): the prior of a VAE.
 
     Args:
-        latent_dim: size of the code.
+        latent_dim: Size of the code.
     """
 
     def __init__(self, latent_dim):
         self.latent_dim = latent_dim
 
     def sample(self, n, seed):
-        """Draw n codes, float32 (n, latent_dim)."""
+        """Draw n codes.
+
+        Args:
+            n: Number of codes.
+            seed: Integer; the same seed draws the same codes.
+
+        Returns:
+            Codes, float32 (n, latent_dim).
+        """
         return np.random.default_rng(seed).standard_normal((n, self.latent_dim)).astype("float32")
 
 
@@ -27,13 +35,13 @@ class GaussianMixture:
     """A mixture of normal distributions with full covariances, fitted to codes.
 
     Source: Ghosh, Sajjadi, Vergari, Black, Schölkopf, "From variational to deterministic
-    autoencoders" (2019), who draw from an autoencoder in this way.
+    autoencoders" (2019), who draw from an autoencoder by this method.
 
     Args:
-        codes: (n, latent_dim), of training images.
-        components: number of normal distributions.
-        seed: of the fit's start.
-        max_codes: fit on at most so many codes, the first ones.
+        codes: Codes of training images, (n, latent_dim).
+        components: Number of normal distributions.
+        seed: Seeds the start of the fit.
+        max_codes: Largest number of codes to fit on, the first ones.
     """
 
     def __init__(self, codes, components=10, seed=1, max_codes=20_000):
@@ -47,7 +55,15 @@ class GaussianMixture:
         self.latent_dim = codes.shape[1]
 
     def sample(self, n, seed):
-        """Draw n codes, float32 (n, latent_dim)."""
+        """Draw n codes.
+
+        Args:
+            n: Number of codes.
+            seed: Integer; the same seed draws the same codes.
+
+        Returns:
+            Codes, float32 (n, latent_dim).
+        """
         self._mixture.random_state = seed
         codes, _ = self._mixture.sample(n)
         # scikit-learn returns them sorted by component
@@ -58,7 +74,7 @@ class FittedGaussian(GaussianMixture):
     """One normal distribution with the codes' mean and covariance.
 
     Args:
-        codes: (n, latent_dim), of training images.
+        codes: Codes of training images, (n, latent_dim).
     """
 
     def __init__(self, codes):

@@ -1,7 +1,7 @@
 """Differences over seeds: what several trainings of each kind say, and what is a tie.
 
-A table has one row a training, with the settings, the seed and what was measured: the rows of `sweeps.run` or of a
-stored result.
+A table has one row for each training, with the settings, the seed and what was measured: the rows of `sweeps.run` or
+of a stored result.
 """
 
 import dataclasses
@@ -26,18 +26,18 @@ def summary(table, by, value):
     """Mean and spread over seeds.
 
     Args:
-        table: as `run` returns it; failed trials do not count.
-        by: column, or list of columns, that tell the groups apart; what is not named, such as the
-            seed, is averaged over.
-        value: column to average.
+        table: Table as `sweeps.run` returns it; failed trials do not count.
+        by: Column, or list of columns, that tell the groups apart; what is not named, such as the seed, is averaged
+            over.
+        value: Column to average.
 
     Returns:
-        pandas DataFrame, one row a group in the order of the table, with index ``by``: "mean",
-        "standard_deviation" (the spread over seeds, n - 1 in the denominator; NaN for one seed),
-        "standard_error" of the mean, and "count".
+        A pandas DataFrame with one row for each group in the order of the table, with index ``by``: "mean",
+        "standard_deviation" (the spread over seeds, n - 1 in the denominator; NaN for one seed), "standard_error" of
+        the mean, and "count".
 
     Raises:
-        ValueError: there is no such column.
+        ValueError: There is no such column.
     """
     groups = _finished(table, [*_listed(by), value]).groupby(by, sort=False, dropna=False)[value]
     count = groups.count()
@@ -56,9 +56,9 @@ class Difference:
     """A mean difference between two groups of trials, paired by seed.
 
     Attributes:
-        mean: first minus second.
-        standard_error: of that mean.
-        count: number of pairs.
+        mean: Mean of first minus second.
+        standard_error: Standard error of that mean.
+        count: Number of pairs.
     """
 
     mean: float
@@ -88,18 +88,19 @@ def difference(table, by, value, first, second, pair="seed"):
     Source: Student, "The probable error of a mean" (1908): the paired test at 5 %.
 
     Args:
-        table: as `run` returns it; failed trials do not count.
-        by: column, or list of columns, that tell the groups apart.
-        value: column to compare.
-        first: value of ``by``, a tuple for several columns.
-        second: the other one.
-        pair: column that names the pairs.
+        table: Table as `sweeps.run` returns it; failed trials do not count.
+        by: Column, or list of columns, that tell the groups apart.
+        value: Column to compare.
+        first: Value of ``by`` in the first group, a tuple for several columns.
+        second: Value of ``by`` in the second group.
+        pair: Column that names the pairs.
 
     Returns:
-        `Difference`.
+        A `Difference`.
 
     Raises:
-        ValueError: no such column or group, several trials of one seed, or fewer than two seeds in common.
+        ValueError: There is no such column or group, there are several trials of one seed, or fewer than two seeds in
+            common.
     """
     columns = _listed(by)
     rows = _finished(table, [*columns, value, pair]).dropna(subset=[value])
@@ -121,7 +122,16 @@ def difference(table, by, value, first, second, pair="seed"):
 def tie(table, by, value, first, second, pair="seed"):
     """Whether two groups of trials cannot be told apart: `difference` with its 95 % interval holding 0.
 
-    Arguments and errors are those of `difference`.
+    Args:
+        table: Table as `sweeps.run` returns it; failed trials do not count.
+        by: Column, or list of columns, that tell the groups apart.
+        value: Column to compare.
+        first: Value of ``by`` in the first group, a tuple for several columns.
+        second: Value of ``by`` in the second group.
+        pair: Column that names the pairs.
+
+    Raises:
+        ValueError: What `difference` raises.
     """
     return difference(table, by, value, first, second, pair).tie
 
@@ -132,17 +142,17 @@ def best(table, by, value, pair="seed"):
     Ties are judged pair by pair with the first, without a correction for the number of groups.
 
     Args:
-        table: as `run` returns it; failed trials do not count.
-        by: column, or list of columns, that tell the groups apart.
-        value: column in which less is better. It must not be one of the test set.
-        pair: column that names the pairs.
+        table: Table as `sweeps.run` returns it; failed trials do not count.
+        by: Column, or list of columns, that tell the groups apart.
+        value: Column in which less is better. It must not be one of the test set.
+        pair: Column that names the pairs.
 
     Returns:
-        `summary` in ascending order of its mean, with three more columns: "difference" from the first
-        row, "half_width" of its 95 % interval, and "tie". The first row has 0, 0 and False there.
+        The `summary` in ascending order of its mean, with three more columns: "difference" from the first row,
+        "half_width" of its 95 % interval, and "tie". The first row has 0, 0 and False there.
 
     Raises:
-        ValueError: a value of the test set, or what `difference` raises.
+        ValueError: The value is one of the test set, or what `difference` raises.
     """
     if value.startswith("test_"):
         raise ValueError(f"{value} is for final numbers only; choose by its twin, validation_{value[5:]}.")

@@ -44,26 +44,25 @@ def train(config, state):
     """Train the model of a configuration; a trial of your own may begin with this.
 
     Args:
-        config: dict with
+        config: Dict with
 
             - "model": name of a function in `models` that makes an autoencoder or a VAE;
-            - "arguments": its arguments, optional;
+            - "arguments": keyword arguments of that function, optional;
             - "recipe": fields of `training.Recipe`, optional;
-            - "seed": of the first weights, the noise and the order of the images, optional; it stands
+            - "seed": seeds the first weights, the noise and the order of the images, optional; it stands
               in the place of the seeds in "arguments" and "recipe";
             - "data": {"slug": `Dataset.slug`}, optionally with "train", "validation" and "test": the
               numbers of images to keep;
             - "split": see `train_and_measure`; optional.
 
-        state: path of the file from which a killed training goes on. One that does not fit is deleted,
-            with a warning.
+        state: Path of the file from which a killed training goes on. One that does not fit is deleted, with a warning.
 
     Returns:
-        (model, `Dataset`, history).
+        Tuple (model, `Dataset`, history).
 
     Raises:
-        ValueError: the configuration is not of this form.
-        data.DataError: the data set cannot be had here.
+        ValueError: The configuration is not of this form.
+        data.DataError: The data set cannot be had here.
     """
     _check(config)
     dataset = _dataset(config["data"]["slug"]).head(**{part: n for part, n in config["data"].items() if part != "slug"})
@@ -80,19 +79,21 @@ def train(config, state):
     try:
         return fit()
     except files.DamagedFile as error:
-        # Nobody sits beside a sweep to delete the file, and training anew gives the same outcome.
+        # Nobody sits beside a sweep to delete the file, and training again gives the same outcome.
         warnings.warn(f"{error} The trial trains from the beginning.", stacklevel=2)
         Path(state).unlink()
         return fit()
 
 
 def train_with_clock(config, state):
-    """`train`, and the CPU seconds it took, reading the data set not counted.
+    """Do what `train` does, and measure the CPU seconds it took, reading the data set not counted.
 
-    Args, errors: as for `train`.
+    Args:
+        config: Configuration as for `train`.
+        state: Path of a state file, as for `train`.
 
     Returns:
-        (model, `Dataset`, history, seconds); seconds is None for a training that went on after an interruption.
+        Tuple (model, `Dataset`, history, seconds); seconds is None for a training that went on after an interruption.
     """
     _check(config)
     _dataset(config["data"]["slug"])
@@ -105,21 +106,20 @@ def train_and_measure(config, state):
     """Train one model and measure it on held-out images: the trial of the course.
 
     Args:
-        config: as for `train`. "split" is "validation" (the default), or "test" to measure on the test
+        config: Configuration as for `train`. "split" is "validation" (the default), or "test" to measure on the test
             images too.
-        state: as for `train`.
+        state: Path of a state file, as for `train`.
 
     Returns:
-        dict of numbers. Choose by those that begin with "validation_"; "test_" is for final numbers
-        only. Names are those of `metrics.measure`. "train_loss" is the mean over the last epoch,
-        "epochs_run" counts early stopping in, "cpu_seconds" are those of the training, or None where
-        it was interrupted. "history" is that of `training.fit`, with None for what was infinite; `read`
-        gives it.
+        Dict of numbers. Choose by those that begin with "validation_"; "test_" is for final numbers only. Names are
+        those of `metrics.measure`. "train_loss" is the mean over the last epoch, "epochs_run" counts early stopping in,
+        "cpu_seconds" are those of the training, or None where it was interrupted. "history" is that of `training.fit`,
+        with None for what was infinite; `read` returns it.
 
     Raises:
-        ValueError: the configuration is not of this form.
-        data.DataError: the data set cannot be had here.
-        FloatingPointError: the training diverged, or came so near to it that a figure is infinite.
+        ValueError: The configuration is not of this form.
+        data.DataError: The data set cannot be had here.
+        FloatingPointError: The training diverged, or came so near to it that a figure is infinite.
     """
     model, dataset, history, seconds = train_with_clock(config, state)
     row = {
@@ -166,9 +166,9 @@ def grid(base, axes):
     """All combinations of some values, as a list of configurations.
 
     Args:
-        base: dict, what the configurations share.
-        axes: dict of field to list of values; a dot leads into a dict within: "arguments.latent_dim".
-            The last field changes fastest.
+        base: Dict of what the configurations share.
+        axes: Dict of field to list of values; a dot leads into a dict within: "arguments.latent_dim". The last field
+            changes fastest.
 
     Returns:
         List of dicts that share nothing with ``base``.
@@ -200,30 +200,28 @@ def run(configs, trial=train_and_measure, folder=FOLDER, executor=None, workers=
     In a script, call this under ``if __name__ == "__main__":``, because new processes import the script.
 
     Args:
-        configs: dicts that JSON can hold. Equal ones are one trial.
-        trial: function of (configuration, path) that returns a dict: numbers and texts for the table, and
-            lists and dicts for `read`. It may keep at that path what it needs to go on after a kill; the
-            file is removed when the trial is finished. Worker processes must be able to import it: it
-            stands in a module, not in a notebook.
-        folder: holds a folder for each trial, all of one function. On a cluster: a disk that all machines
+        configs: Dicts that JSON can hold. Equal ones are one trial.
+        trial: Function of (configuration, path) that returns a dict: numbers and texts for the table, and lists and
+            dicts for `read`. It may keep at that path what it needs to go on after a kill; the file is removed when the
+            trial is finished. Worker processes must be able to import it: it stands in a module, not in a notebook.
+        folder: Folder that holds a folder for each trial, all of one function. On a cluster: a disk that all machines
             share.
-        executor: any `concurrent.futures.Executor`, such as
-            ``dask.distributed.Client(address).get_executor()``; None takes processes on this machine.
-        workers: number of those processes; None takes one for each core.
-        verbose: show progress.
+        executor: Any `concurrent.futures.Executor`, such as ``dask.distributed.Client(address).get_executor()``; None
+            takes processes on this machine.
+        workers: Number of those processes; None takes one for each core.
+        verbose: Whether to show progress.
 
     Returns:
-        pandas DataFrame, one row a trial in the order of ``configs``: "trial" (name of its folder), the
-        fields of the configuration, the results, "status" ("done" or "failed") and "error" (one line, or
-        empty). A field within a dict is named by its last part, "latent_dim"; if two fields share that,
-        by all parts, "recipe.seed". Lists become texts, "512-256". A result that is named like a field
-        becomes "result.name".
+        A pandas DataFrame with one row for each trial in the order of ``configs``: "trial" (name of its folder), the
+        fields of the configuration, the results, "status" ("done" or "failed") and "error" (one line, or empty). A
+        field within a dict is named by its last part, "latent_dim"; if two fields share that, by all parts,
+        "recipe.seed". Lists become texts, "512-256". A result that is named like a field becomes "result.name".
 
     Raises:
-        ValueError: a configuration that JSON cannot hold, both executor and workers are given, or the folder
-            holds results of another function.
-        OSError: the folder cannot be read or written; finished trials are kept.
-        RuntimeError: the given executor takes no more work.
+        ValueError: JSON cannot hold a configuration, both executor and workers are given, or the folder holds results
+            of another function.
+        OSError: The folder cannot be read or written; finished trials are kept.
+        RuntimeError: The given executor takes no more work.
     """
     if executor is not None and workers is not None:
         raise ValueError("workers is for processes on this machine; an executor has workers of its own.")
@@ -252,7 +250,15 @@ def run(configs, trial=train_and_measure, folder=FOLDER, executor=None, workers=
 
 
 def folder_of(config, folder=FOLDER):
-    """Folder of a configuration's trial, a path: there lie ``result.json`` or ``error.json``."""
+    """Folder of a configuration's trial, which holds ``result.json`` or ``error.json``.
+
+    Args:
+        config: One of the configurations that `run` was given.
+        folder: Folder that `run` was given.
+
+    Returns:
+        Path of the folder.
+    """
     return Path(folder) / _digest(_canonical(config))
 
 
@@ -260,14 +266,14 @@ def read(place):
     """All that a finished trial returned, also what no table holds, such as a history.
 
     Args:
-        place: folder of the trial, from `folder_of` or from a table's column "trial".
+        place: Folder of the trial, from `folder_of` or from a table's column "trial".
 
     Returns:
-        dict.
+        What the trial returned, a dict.
 
     Raises:
-        FileNotFoundError: the trial is not finished.
-        files.DamagedFile: the result is damaged.
+        FileNotFoundError: The trial is not finished.
+        files.DamagedFile: The result is damaged.
     """
     content, fault = _open(Path(place) / _RESULT)
     if fault:

@@ -25,19 +25,19 @@ class Recipe:
     """How to train: everything that, with model and data, decides the outcome.
 
     Args:
-        epochs: passes over the training images.
-        batch_size: images a step.
-        optimizer: name of a Keras optimizer.
-        learning_rate: its largest value.
-        schedule: "cosine" (down to a hundredth at the last step) or "constant".
-        warmup_epochs: epochs over which a cosine schedule first rises; may be a fraction.
-        kl_warmup_epochs: VAE only: epochs over which beta rises in equal steps to the model's own.
-        kl_start: beta of the first of those epochs, as a share of the model's own. From exactly 0
-            the code first grows without bound and then collapses under the KL.
-        patience: stop after so many epochs without a better validation loss and go back to the
-            best weights; None trains to the end. For a VAE the loss watched is the negative ELBO
-            at beta = 1, and nothing is watched before the KL warm-up is over.
-        seed: of the order of the images.
+        epochs: Number of passes over the training images.
+        batch_size: Number of images in a step.
+        optimizer: Name of a Keras optimizer.
+        learning_rate: Largest value of the learning rate.
+        schedule: Either "cosine" (down to a hundredth at the last step) or "constant".
+        warmup_epochs: Number of epochs over which a cosine schedule first rises; may be a fraction.
+        kl_warmup_epochs: Number of epochs over which beta rises in equal steps to the model's own. VAE only.
+        kl_start: Value of beta in the first of those epochs, as a share of the model's own. From exactly 0 the code
+            first grows without bound and then collapses under the KL.
+        patience: Number of epochs without a better validation loss after which training stops and goes back to the best
+            weights; None trains to the end. For a VAE the loss watched is the negative ELBO at beta = 1, and nothing is
+            watched before the KL warm-up is over.
+        seed: Seeds the order of the images.
     """
 
     epochs: int = 5
@@ -75,7 +75,15 @@ class Recipe:
 
 
 def recipe_on(slug, recipe):
-    """A recipe as used on a data set: the drawn wardrobe, a stand-in, gets a third of the epochs."""
+    """A recipe as used on a data set: the drawn wardrobe, a stand-in, gets a third of the epochs.
+
+    Args:
+        slug: The `Dataset.slug` of the data.
+        recipe: Fields of `Recipe`, a dict.
+
+    Returns:
+        Fields of `Recipe`, a dict.
+    """
     if slug != wardrobe.SLUG:
         return recipe
     return {key: -(-value // 3) if key in ("epochs", "kl_warmup_epochs") else value for key, value in recipe.items()}
@@ -87,13 +95,13 @@ class Batches(keras.utils.PyDataset):
     That is what lets a resumed training see the same images in the same order.
 
     Args:
-        images: float32 (n, 28, 28, 1).
-        batch_size: images a batch; the last of an epoch may be smaller.
-        seed: of the order.
-        first_epoch: epoch at which batch 0 begins.
+        images: Array, float32 (n, 28, 28, 1).
+        batch_size: Number of images in a batch; the last of an epoch may be smaller.
+        seed: Seeds the order of the images.
+        first_epoch: Epoch at which batch 0 begins.
     """
 
-    num_batches = None  # without end: `fit` is told the steps of an epoch
+    num_batches = None  # without end: `fit` gets the number of steps of an epoch
 
     def __init__(self, images, batch_size, seed, first_epoch=0):
         super().__init__()
@@ -136,25 +144,23 @@ def fit(model, dataset, *, state=None, callbacks=(), verbose=True, **recipe):
     """Train a model on ``dataset.train`` and watch it on ``dataset.validation``.
 
     Args:
-        model: `models.Autoencoder` or `models.VAE`.
-        dataset: `data.Dataset`.
-        state: path of a state file. It is written after each epoch; if it exists, training goes on
-            from it. With the same arguments the outcome is the same, bit for bit, as without the
-            interruption. None keeps no state.
-        callbacks: further Keras callbacks. They are not part of the state.
-        verbose: show progress.
-        **recipe: fields of `Recipe`, such as ``epochs=10``.
+        model: A `models.Autoencoder` or a `models.VAE`.
+        dataset: A `data.Dataset`.
+        state: Path of a state file. It is written after each epoch; if it exists, training goes on from it. With the
+            same arguments the outcome is the same, bit for bit, as without the interruption. None keeps no state.
+        callbacks: Further Keras callbacks. They are not part of the state.
+        verbose: Whether to show progress.
+        **recipe: Fields of `Recipe`, such as ``epochs=10``.
 
     Returns:
-        History: dict of lists, one float an epoch: "loss", "val_loss", and for a VAE also
-        "reconstruction", "kl", "negative_elbo" (with "val_" twins) and "beta"; for an autoencoder
-        "mse" and "val_mse".
+        History, a dict of lists with one float for each epoch: "loss", "val_loss", and for a VAE also "reconstruction",
+        "kl", "negative_elbo" (with "val_" twins) and "beta"; for an autoencoder "mse" and "val_mse".
 
     Raises:
-        ValueError: an argument out of range, or images that are not those of `dataset.check_images`.
-        files.DamagedFile: the state file is damaged, or belongs to another model or recipe.
-        files.UnwritableFile: the state file cannot be written.
-        FloatingPointError: the loss became NaN or infinite.
+        ValueError: An argument is out of range, or images are not those of `dataset.check_images`.
+        files.DamagedFile: The state file is damaged, or belongs to another model or recipe.
+        files.UnwritableFile: The state file cannot be written.
+        FloatingPointError: The loss became NaN or infinite.
     """
     recipe = Recipe(**recipe)
     check_splits(dataset)
@@ -199,7 +205,7 @@ def check_splits(dataset):
     """See that there are images to train on and to watch, all of them with values in [0, 1].
 
     Raises:
-        ValueError: there are not; the text names the split.
+        ValueError: There are no such images; the text names the split.
     """
     for part in ("train", "validation"):
         images = getattr(dataset, part).images
@@ -215,11 +221,11 @@ def steps_per_call(steps, limit):
     """Steps for TensorFlow to do in one call, which saves Python's share; interrupts wait for its end.
 
     Args:
-        steps: of an epoch, which calls must divide exactly.
-        limit: as many as can be waited for: more where a step is short.
+        steps: Number of steps of an epoch, which calls must divide exactly.
+        limit: Largest number of steps that can be waited for; larger where a step is short.
 
     Returns:
-        int from 1 to ``limit``.
+        An int from 1 to ``limit``.
     """
     return max(k for k in range(1, limit + 1) if steps % k == 0)
 
@@ -239,12 +245,11 @@ class Snapshots(keras.callbacks.Callback):
     """Decode the same codes before training and after some epochs; hand it to `fit` in ``callbacks``.
 
     Args:
-        z: codes, (n, latent_dim).
-        epochs: numbers of the epochs after which to look, counted from 1.
+        z: Codes, (n, latent_dim).
+        epochs: Numbers of the epochs after which to decode, counted from 1.
 
     Attributes:
-        rows: dict of label ("untrained", "epoch 1", ...) to images (n, 28, 28, 1), as
-            `plotting.plot_rows` takes it.
+        rows: Dict of label ("untrained", "epoch 1", ...) to images (n, 28, 28, 1), as `plotting.plot_rows` takes it.
     """
 
     def __init__(self, z, epochs):

@@ -10,7 +10,7 @@ Every picture follows from its class, its row of `FACTORS` and a texture seed, a
 Outlines are polygons that matplotlib's Agg renderer fills, smooth at the edges; patterns, folds and the
 grain of the cloth are added by numpy. The same seed gives the same bytes on every platform: corners lie on
 a grid of 1/256 pixel, on which Agg computes with integers, and all other arithmetic is element by element
-and of the kinds that IEEE 754 rounds in one way (add, multiply, divide, square root).
+and of the kinds that IEEE 754 rounds by one rule (add, multiply, divide, square root).
 """
 
 import sys
@@ -47,13 +47,14 @@ class Factor:
     """One thing about a garment that can be changed while all others stay.
 
     Attributes:
-        name: column of the factor table.
-        low, high: ends of its range, both included.
-        steps: equal steps between them; a value is one of ``steps + 1``, all equally likely.
-        unit: of the values; "choice" means whole numbers that stand for `choices`.
-        meaning: what it changes.
-        classes: tuple of the class indices that have it; elsewhere the table says NaN.
-        choices: names of the values of a choice, first for 0; for ``style`` see `STYLES`.
+        name: Column of the factor table.
+        low: Lower end of its range, included.
+        high: Upper end of its range, included.
+        steps: Number of equal steps between them; a value is one of ``steps + 1``, all equally likely.
+        unit: Unit of the values; "choice" means whole numbers that stand for `choices`.
+        meaning: What it changes.
+        classes: Tuple of the class indices that have it; elsewhere the table says NaN.
+        choices: Names of the values of a choice, first for 0; for ``style`` see `STYLES`.
     """
 
     name: str
@@ -73,7 +74,7 @@ class Factor:
         """The level nearest to a value.
 
         Raises:
-            ValueError: not a number, or outside the range.
+            ValueError: The value is not a number, or lies outside the range.
         """
         try:
             number = float(value)
@@ -176,13 +177,13 @@ def typical(label):
     """A garment in the middle of all ranges: plain, straight, centred.
 
     Args:
-        label: class index 0 to 9.
+        label: Class index 0 to 9.
 
     Returns:
-        dict of factor name to value, for `draw_one`.
+        Dict of factor name to value, for `draw_one`.
 
     Raises:
-        ValueError: there is no such class.
+        ValueError: There is no such class.
     """
     label = _class(label)
     middle = {factor.name: factor.values(factor.steps // 2) for factor in FACTORS if label in factor.classes}
@@ -205,18 +206,18 @@ def draw(n, seed, labels=None):
     The first images of a longer draw are the images of a shorter one.
 
     Args:
-        n: how many, from 1.
-        seed: whole number from 0; the same seed gives the same bytes on every platform.
-        labels: the class of each, whole numbers (n,); None draws them too.
+        n: Number of garments, from 1.
+        seed: Whole number from 0; the same seed gives the same bytes on every platform.
+        labels: Class index of each garment, whole numbers (n,); None draws them too.
 
     Returns:
-        images: uint8 (n, 28, 28, 1), 0 is the ground and 255 white.
-        labels: int64 (n,).
-        table: DataFrame of n rows, a column each of `FACTORS` in their units (NaN where the class lacks the
+        images: Array uint8 (n, 28, 28, 1), 0 is the ground and 255 white.
+        labels: Array int64 (n,) of class indices.
+        table: DataFrame of n rows with a column for each of `FACTORS` in their units (NaN where the class lacks the
             factor), and ``texture_seed``, from which grain, prints and the place of folds follow.
 
     Raises:
-        ValueError: an argument is not what it should be.
+        ValueError: An argument is not what it should be.
     """
     labels, textures, levels = _levels(n, seed, labels)
     return _draw(labels, textures, levels), labels, _table(labels, textures, levels)
@@ -226,16 +227,16 @@ def draw_one(label, factors, texture_seed):
     """Draw one garment from its factors.
 
     Args:
-        label: class index 0 to 9.
-        factors: a row of the factor table, or a dict of name to value, such as `typical` gives. Factors the
-            class lacks may be missing or NaN. Values are rounded to the steps of their range.
-        texture_seed: whole number from 0; it decides grain, prints and the place of folds.
+        label: Class index 0 to 9.
+        factors: A row of the factor table, or a dict of name to value, such as `typical` returns. Factors the class
+            lacks may be missing or NaN. Values are rounded to the steps of their range.
+        texture_seed: Whole number from 0; it decides grain, prints and the place of folds.
 
     Returns:
-        uint8 (28, 28, 1).
+        Image, uint8 (28, 28, 1).
 
     Raises:
-        ValueError: a factor is missing, unknown or out of its range, or there is no such class.
+        ValueError: A factor is missing, unknown or out of its range, or there is no such class.
     """
     label = _class(label)
     values = dict(factors)
@@ -286,15 +287,15 @@ def load(verbose=True, sizes=None, directory=None):
     factor table of a split.
 
     Args:
-        verbose: print one line that says what this is, and show the progress of drawing.
-        sizes: dict of split name to number of images, multiples of 10; None for 55,000, 5,000 and 10,000.
-        directory: folder for the drawings; None for ``data/cache/``.
+        verbose: Whether to print one line that says what this is, and to show the progress of drawing.
+        sizes: Dict of split name to number of images, multiples of 10; None for 55,000, 5,000 and 10,000.
+        directory: Folder for the drawings; None for ``data/cache/``.
 
     Returns:
-        data.Dataset named "the drawn wardrobe".
+        A `data.Dataset` named "the drawn wardrobe".
 
     Raises:
-        ValueError: a size is missing or not such a number.
+        ValueError: A size is missing or not such a number.
     """
     sizes = _sizes(sizes)
     images = _images(sizes, course.DATA / "cache" if directory is None else directory, verbose)
@@ -312,14 +313,14 @@ def factors(split, sizes=None):
     """The factor table of a split of `load`: row i belongs to image i.
 
     Args:
-        split: "train", "validation" or "test".
-        sizes: as given to `load`.
+        split: One of "train", "validation" and "test".
+        sizes: Sizes as given to `load`.
 
     Returns:
-        DataFrame; see `draw`.
+        A DataFrame; see `draw`.
 
     Raises:
-        ValueError: there is no such split.
+        ValueError: There is no such split.
     """
     if split not in SPLITS:
         raise ValueError(f"There is no split {split!r}; there are: {', '.join(SPLITS)}.")
@@ -374,7 +375,7 @@ def _check(images, sizes, name):
     Damage inside the file has been found on reading, by its own checksums.
 
     Raises:
-        files.DamagedFile: it has not.
+        files.DamagedFile: The cache does not have them.
     """
     expected = {split: (n, 28, 28, 1) for split, n in sizes.items()}
     found = {split: array.shape for split, array in images.items() if array.dtype == np.uint8}
@@ -393,6 +394,6 @@ def _check(images, sizes, name):
 # Cloth
 
 # --------------------------------------------------------------------------------------------------
-# Garments: what each class looks like, in pixels
+# Garments: the shape of each class, in pixels
 
 # fmt: off

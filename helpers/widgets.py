@@ -46,14 +46,14 @@ def decode(model, z):
     usual. Weights are read at each call, so a model in training shows what it knows by now.
 
     Args:
-        model: `models.Autoencoder` or `models.VAE`.
-        z: (n, latent_dim).
+        model: A `models.Autoencoder` or a `models.VAE`.
+        z: Codes, (n, latent_dim).
 
     Returns:
-        float32 (n, 28, 28, 1).
+        Images, float32 (n, 28, 28, 1).
 
     Raises:
-        ValueError: wrong shape, or values that are not finite.
+        ValueError: The codes have a wrong shape, or values that are not finite.
     """
     z = models.check_codes(z, model.latent_dim)
     with _LOCK:
@@ -61,7 +61,15 @@ def decode(model, z):
 
 
 def encode(model, images):
-    """One code an image, as ``model.code``: float32 (n, latent_dim) from (n, 28, 28, 1) in [0, 1]."""
+    """Encode images as ``model.code`` does, one caller at a time.
+
+    Args:
+        model: A `models.Autoencoder` or a `models.VAE`.
+        images: Array (n, 28, 28, 1) in [0, 1].
+
+    Returns:
+        Codes, float32 (n, latent_dim).
+    """
     with _LOCK:
         return model.code(images)
 
@@ -70,7 +78,7 @@ def garment_png(images):
     """Images side by side as one grey PNG, ink dark on white; a pixel of the image is a pixel of the PNG.
 
     Args:
-        images: (28, 28, 1), or (n, 28, 28, 1) for a strip; values outside [0, 1] are cut off.
+        images: Array (28, 28, 1), or (n, 28, 28, 1) for a strip; values outside [0, 1] are cut off.
 
     Returns:
         PNG as bytes.
@@ -86,8 +94,8 @@ def picture_of(model, z):
     """PNG bytes of one decoded code: what every move of a slider computes.
 
     Args:
-        model: `models.Autoencoder` or `models.VAE`.
-        z: (latent_dim,).
+        model: A `models.Autoencoder` or a `models.VAE`.
+        z: Code, (latent_dim,).
     """
     return garment_png(decode(model, np.asarray(z)[None]))
 
@@ -97,13 +105,14 @@ class CodeSpace:
     """How a model uses its code, measured on images.
 
     Attributes:
-        codes: draws from the aggregate posterior of a VAE, or the codes themselves, (n, latent_dim).
-        centres: posterior means of a VAE, or the codes, (n, latent_dim).
-        importance: mean KL of each latent in nats (VAE) or its variance (autoencoder), (latent_dim,).
-        measure: "KL" or "variance".
-        used: whether a latent carries anything, bool (latent_dim,): active (VAE) or not constant.
-        low, high: percentiles 0.5 and 99.5 of ``codes``, (latent_dim,).
-        order: latents by falling importance, those in use first.
+        codes: Draws from the aggregate posterior of a VAE, or the codes themselves, (n, latent_dim).
+        centres: Posterior means of a VAE, or the codes, (n, latent_dim).
+        importance: Mean KL of each latent in nats (VAE) or its variance (autoencoder), (latent_dim,).
+        measure: Either "KL" or "variance".
+        used: Whether a latent carries anything, bool (latent_dim,): active (VAE) or not constant.
+        low: Percentile 0.5 of ``codes``, (latent_dim,).
+        high: Percentile 99.5 of ``codes``, (latent_dim,).
+        order: Indices of the latents by falling importance, those in use first.
     """
 
     codes: np.ndarray
@@ -126,12 +135,12 @@ def survey(model, images, seed=1):
     """Measure how a model uses its code.
 
     Args:
-        model: `models.Autoencoder` or `models.VAE`.
-        images: (n, 28, 28, 1), at least a few hundred.
-        seed: of the draws from a VAE's posteriors.
+        model: A `models.Autoencoder` or a `models.VAE`.
+        images: Array (n, 28, 28, 1) of at least a few hundred images.
+        seed: Seeds the draws from a VAE's posteriors.
 
     Returns:
-        `CodeSpace`.
+        A `CodeSpace`.
     """
     with _LOCK:
         encoded = model.encode(images)
@@ -155,12 +164,13 @@ def histogram(values, low, high, bins=BINS):
     """Heights of a histogram between two values, the highest 1.
 
     Args:
-        values: (n,).
-        low, high: ends of the first and the last bin.
-        bins: number of bins.
+        values: Array (n,).
+        low: Lower end of the first bin.
+        high: Upper end of the last bin.
+        bins: Number of bins.
 
     Returns:
-        list of float, (bins,).
+        List of float, (bins,).
     """
     counts, _ = np.histogram(values, bins=bins, range=(low, high))
     return (counts / max(counts.max(), 1)).round(3).tolist()
@@ -170,10 +180,11 @@ def map_png(points, labels, low, high, size=380):
     """Encoded garments as coloured dots that fill a square to its edges, as PNG bytes.
 
     Args:
-        points: (n, 2).
-        labels: (n,), class indices.
-        low, high: corners of the square, (2,).
-        size: pixels a side.
+        points: Coordinates of the garments, (n, 2).
+        labels: Class indices, (n,).
+        low: Lower left corner of the square, (2,).
+        high: Upper right corner of the square, (2,).
+        size: Side of the square, in pixels.
     """
     figure = Figure(figsize=(size / 100, size / 100), dpi=100)
     axes = figure.add_axes((0, 0, 1, 1))
@@ -187,12 +198,13 @@ def map_png(points, labels, low, high, size=380):
 
 
 def code_between(start, end, fraction, kind="straight"):
-    """The code a part of the way from one code to another, float32 (latent_dim,).
+    """The code at a position between two codes, float32 (latent_dim,).
 
     Args:
-        start, end: (latent_dim,).
-        fraction: 0 (start) to 1 (end).
-        kind: "straight" or "spherical"; see `interpolation.interpolate`.
+        start: Code at the start, (latent_dim,).
+        end: Code at the end, (latent_dim,).
+        fraction: Position between the two codes, 0 (start) to 1 (end).
+        kind: Either "straight" or "spherical"; see `interpolation.interpolate`.
     """
     # interpolate() walks in equal steps; the code at `fraction` is one of a hundred and one of them.
     return interpolation.interpolate(start, end, 101, kind)[round(100 * fraction)]
@@ -202,8 +214,8 @@ class Steps:
     """What undo goes back through. Moves of one latent in a row are one step.
 
     Args:
-        z: the first code, (latent_dim,).
-        limit: steps to remember.
+        z: The first code, (latent_dim,).
+        limit: Number of steps to remember.
     """
 
     def __init__(self, z, limit=200):
@@ -238,7 +250,7 @@ class Neighbours:
     """Distance to the nearest of a set of garments: far from all of them is a hole.
 
     Args:
-        images: (n, 28, 28, 1).
+        images: Array (n, 28, 28, 1).
     """
 
     def __init__(self, images):
@@ -270,7 +282,7 @@ class Sliders(_View):
 
     view = traitlets.Unicode("sliders").tag(sync=True)
     rows = traitlets.List().tag(sync=True)
-    # The browser that moved a slider need not be told so by the kernel: one message less a move.
+    # The browser that moved a slider needs no message about it from the kernel: one message less a move.
     values = traitlets.List(traitlets.Float()).tag(sync=True, echo_update=False)
     folded = traitlets.Unicode("").tag(sync=True)
 
@@ -287,7 +299,12 @@ class Picture(_View):
     width = traitlets.Int(196).tag(sync=True)
 
     def show(self, png, caption):
-        """New picture and caption, in one message."""
+        """Show a new picture and caption, in one message.
+
+        Args:
+            png: PNG as bytes.
+            caption: Text under the picture.
+        """
         with self.hold_sync():
             self.png, self.caption = png, caption
 
@@ -335,10 +352,10 @@ class GarmentPicker:
     """Two controls, class and example, for one garment of a split.
 
     Args:
-        dataset: `data.Dataset`; its validation garments are offered.
-        label: what the garment is for, such as "from".
-        garment: (class name or index, example) to begin with.
-        changed: called without arguments after another garment was chosen.
+        dataset: A `data.Dataset`; its validation garments are offered.
+        label: What the garment is for, such as "from".
+        garment: Tuple (class name or index, example), the garment to begin with.
+        changed: Function that is called without arguments after another garment was chosen.
     """
 
     def __init__(self, dataset, label, garment, changed):
@@ -368,11 +385,16 @@ class GarmentPicker:
 
     @property
     def name(self):
-        """Of its class."""
+        """Name of its class."""
         return self._names[self._kind.value]
 
     def choose(self, kind, example=0):
-        """Choose a garment by class (name or index) and example."""
+        """Choose a garment.
+
+        Args:
+            kind: Name or index of the class.
+            example: Number of the garment within its class, from 0.
+        """
         self._example.value = example
         self._kind.value = self._names.index(kind) if isinstance(kind, str) else int(kind)
 
@@ -425,7 +447,7 @@ class _Shell(ipywidgets.VBox):
 
 
 class LatentSliders(_Shell):
-    """One slider a latent, beside the garment that the code decodes to.
+    """One slider for each latent, beside the garment that the code decodes to.
 
     Latents are ordered by their mean KL (VAE) or variance (autoencoder) on held-out garments; those a
     model does not use are folded away. A slider covers the middle 99 % of the aggregate posterior,
@@ -434,10 +456,10 @@ class LatentSliders(_Shell):
     ``z`` can be read and set, (latent_dim,).
 
     Args:
-        model: `models.Autoencoder` or `models.VAE`.
-        dataset: `data.Dataset`; its validation garments are used.
-        start: (class name or index, example), the garment to begin with.
-        name: of the model, for the title.
+        model: A `models.Autoencoder` or a `models.VAE`.
+        dataset: A `data.Dataset`; its validation garments are used.
+        start: Tuple (class name or index, example), the garment to begin with.
+        name: Name of the model, for the title.
     """
 
     def __init__(self, model, dataset, start=("Ankle boot", 0), name=None):
@@ -501,7 +523,12 @@ class LatentSliders(_Shell):
             self._undo()
 
     def start_from(self, kind, example=0):
-        """Start from another garment: class name or index, and example."""
+        """Start from another garment.
+
+        Args:
+            kind: Name or index of the class.
+            example: Number of the garment within its class, from 0.
+        """
         self._garment.choose(kind, example)
 
     def _moved(self, change):
@@ -552,10 +579,11 @@ class InterpolationSlider(_Shell):
     ``fraction`` can be read and set, 0 to 1.
 
     Args:
-        model: `models.Autoencoder` or `models.VAE`.
-        dataset: `data.Dataset`; its validation garments are offered.
-        first, second: (class name or index, example).
-        steps: pictures in the strip, both ends included.
+        model: A `models.Autoencoder` or a `models.VAE`.
+        dataset: A `data.Dataset`; its validation garments are offered.
+        first: Tuple (class name or index, example), the garment at the start.
+        second: Tuple (class name or index, example), the garment at the end.
+        steps: Number of pictures in the strip, both ends included.
     """
 
     def __init__(self, model, dataset, first=("Sneaker", 0), second=("Ankle boot", 0), steps=11):
@@ -618,14 +646,14 @@ class LatentPad(_Shell):
     ``point`` can be read and set, (2,).
 
     Args:
-        model: `models.Autoencoder` or `models.VAE` with at least two latents.
-        dataset: `data.Dataset`; its validation garments are drawn on the map.
-        latents: the two latents of the map; the two most important if None. The others keep the
-            value they have for the garment ``start``.
-        start: (class name or index, example).
+        model: A `models.Autoencoder` or a `models.VAE` with at least two latents.
+        dataset: A `data.Dataset`; its validation garments are drawn on the map.
+        latents: Indices of the two latents of the map; the two most important if None. The others keep the value they
+            have for the garment ``start``.
+        start: Tuple (class name or index, example), the garment to begin with.
 
     Raises:
-        ValueError: the model has one latent, or ``latents`` are not two of its.
+        ValueError: The model has one latent, or ``latents`` are not two of its.
     """
 
     def __init__(self, model, dataset, latents=None, start=("Ankle boot", 0)):
@@ -712,12 +740,13 @@ class ModelComparison(_Shell):
     ``fraction`` (0 to 1) and ``offset`` (spreads) can be read and set.
 
     Args:
-        models_: dict of label to `models.Autoencoder` or `models.VAE`.
-        dataset: `data.Dataset`; its validation garments are used.
-        start, towards: (class name or index, example).
+        models_: Dict of label to `models.Autoencoder` or `models.VAE`.
+        dataset: A `data.Dataset`; its validation garments are used.
+        start: Tuple (class name or index, example), the garment to begin with.
+        towards: Tuple (class name or index, example), the garment to move towards.
 
     Raises:
-        ValueError: no models.
+        ValueError: There are no models.
     """
 
     def __init__(self, models_, dataset, start=("Sneaker", 0), towards=("Ankle boot", 0)):
@@ -822,9 +851,9 @@ class Explorer(_Shell):
     ``name`` can be read and set; ``tool`` is the `LatentSliders` or `LatentPad` of the chosen model.
 
     Args:
-        dataset: `data.Dataset`.
-        names: names from `checkpoints.names`; all that have stored weights for ``dataset`` if None.
-        start: (class name or index, example).
+        dataset: A `data.Dataset`.
+        names: Names from `checkpoints.names`; all that have stored weights for ``dataset`` if None.
+        start: Tuple (class name or index, example), the garment to begin with.
     """
 
     def __init__(self, dataset, names=None, start=("Ankle boot", 0)):

@@ -25,7 +25,7 @@ MIRRORS = (
     "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
 )
 
-_CHUNK = 1 << 16  # bytes a piece
+_CHUNK = 1 << 16  # bytes in a piece
 
 HOME = f"data/{SLUG}"
 
@@ -37,17 +37,17 @@ def fetch(target=None, mirrors=None, timeout=10.0, limit=300.0, verbose=True):
     processes may fetch into one folder at once.
 
     Args:
-        target: folder to fill, made if needed; None for ``data/fashion-mnist/``.
-        mirrors: base addresses, asked in turn; None for ``MIRRORS``.
-        timeout: seconds to wait for a connection, and for each next piece of data.
-        limit: seconds that one mirror may take for one file.
-        verbose: say what is downloaded, show a progress bar, and name each mirror that fails.
+        target: Folder to fill, made if needed; None for ``data/fashion-mnist/``.
+        mirrors: Base addresses, asked in turn; None for ``MIRRORS``.
+        timeout: Seconds to wait for a connection, and for each next piece of data.
+        limit: Seconds that one mirror may take for one file.
+        verbose: Whether to say what is downloaded, show a progress bar, and name each mirror that fails.
 
     Returns:
         Path of the folder, now with the four verified files.
 
     Raises:
-        DataError: the folder cannot be written, the disk is full, or no mirror delivered a file.
+        DataError: The folder cannot be written, the disk is full, or no mirror delivered a file.
     """
     target = course.DATA / SLUG if target is None else Path(target)
     mirrors = list(MIRRORS if mirrors is None else mirrors)
@@ -89,10 +89,10 @@ def ask_mirrors(mirrors=None, seconds=6.0):
 
     Args:
         mirrors: Base addresses; None for `MIRRORS`.
-        seconds: How long to wait for the first answer.
+        seconds: Seconds to wait for the first answer.
 
     Raises:
-        UnreachableError: None answered in so many seconds.
+        UnreachableError: No mirror answered in that time.
     """
     mirrors = list(MIRRORS if mirrors is None else mirrors)
     answers = queue.SimpleQueue()

@@ -72,7 +72,7 @@ def make_folder(path):
     """Make a folder, and those above it, where it does not exist.
 
     Raises:
-        UnwritableFile: that cannot be.
+        UnwritableFile: The folder cannot be made.
     """
     with _unwritable(path):
         Path(path).mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,7 @@ def written_aside(path):
     """Give a temporary path beside ``path``; rename it into place if all went well, else remove it.
 
     Args:
-        path: Where the file is to stand. Folders above it are made.
+        path: Path at which the file is to stand. Folders above it are made.
 
     Yields:
         Path of the part to write to.
@@ -131,10 +131,10 @@ def write_together(contents):
     """Write several files. All are whole on the disk before the first gets its name, so a full disk changes none.
 
     Args:
-        contents: dict of path to bytes. Names are given in this order: the last file is there only if all are.
+        contents: Dict of path to bytes. Files are named in this order: the last file is there only if all are.
 
     Raises:
-        UnwritableFile: one of them cannot be written.
+        UnwritableFile: One of them cannot be written.
     """
     with contextlib.ExitStack() as asides:  # which are left, and so renamed, in the reverse order
         for path in reversed(contents):
@@ -146,10 +146,14 @@ def write_together(contents):
 
 
 def write_arrays(path, arrays):
-    """Write a dict of name to numpy array as a compressed ``.npz`` without pickles.
+    """Write arrays as a compressed ``.npz`` without pickles.
+
+    Args:
+        path: Path of the file.
+        arrays: Dict of name to numpy array.
 
     Raises:
-        UnwritableFile: it cannot be written.
+        UnwritableFile: The file cannot be written.
     """
     write_together({path: packed_arrays(arrays)})
 
@@ -166,13 +170,13 @@ def read_bytes(path, remedy, max_bytes=MAX_BYTES):
     """All bytes of a file, unless there are too many.
 
     Args:
-        path: the file.
-        remedy: sentence for the error: what the reader should do.
-        max_bytes: bytes that the file may have.
+        path: Path of the file.
+        remedy: Sentence for the error that says what the reader should do.
+        max_bytes: Largest number of bytes that the file may have.
 
     Raises:
-        DamagedFile: it cannot be read, is longer, or is no file.
-        FileNotFoundError: no such file.
+        DamagedFile: It cannot be read, is longer, or is no file.
+        FileNotFoundError: There is no such file.
     """
     path = Path(path)
     try:
@@ -194,16 +198,16 @@ def read_arrays(path, remedy, max_bytes=MAX_BYTES):
     """Read a ``.npz`` file, all of it, without pickles.
 
     Args:
-        path: the file.
-        remedy: sentence for the error: what the reader should do.
-        max_bytes: bytes that the arrays may have together.
+        path: Path of the file.
+        remedy: Sentence for the error that says what the reader should do.
+        max_bytes: Largest number of bytes that the arrays may have together.
 
     Returns:
-        dict of name to numpy array.
+        Dict of name to numpy array.
 
     Raises:
-        DamagedFile: cut off, changed, not an ``.npz`` file, one that holds pickles, or one too large.
-        FileNotFoundError: no such file.
+        DamagedFile: The file is cut off, changed, not an ``.npz`` file, one that holds pickles, or one too large.
+        FileNotFoundError: There is no such file.
     """
     path = Path(path)
     return arrays_in(read_bytes(path, remedy, max_bytes), path.name, remedy, max_bytes)
@@ -213,10 +217,10 @@ def arrays_in(content, name, remedy, max_bytes=MAX_BYTES):
     """The arrays of an ``.npz`` file from its bytes; otherwise like `read_arrays`.
 
     Args:
-        content: bytes.
-        name: of the file, for the error.
-        remedy: sentence for the error: what the reader should do.
-        max_bytes: bytes that the arrays may have together.
+        content: Bytes of the file.
+        name: Name of the file, for the error.
+        remedy: Sentence for the error that says what the reader should do.
+        max_bytes: Largest number of bytes that the arrays may have together.
     """
     try:
         return _unzipped(content, max_bytes)
@@ -238,7 +242,7 @@ def _unzipped(content, max_bytes):
             if kind != ".npy" or key in arrays:
                 raise ValueError(f"{entry.filename!r} is no array, or there twice")
             if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise ValueError(f"{entry.filename!r} is packed in another way")
+                raise ValueError(f"{entry.filename!r} is packed by another method")
             with archive.open(entry) as file:
                 # Asked for the promised size, zipfile unpacks no more, and compares the checksum at its end.
                 arrays[key] = _plain_array(file.read(entry.file_size))
@@ -263,9 +267,13 @@ def _plain_array(packed):
 def write_json(path, content):
     """Write ``content`` as indented JSON; not-a-number is refused, because JSON has no word for it.
 
+    Args:
+        path: Path of the file.
+        content: What JSON can hold.
+
     Raises:
         ValueError: JSON cannot hold the content, or it is too long or too deep to be read again.
-        UnwritableFile: it cannot be written.
+        UnwritableFile: The file cannot be written.
     """
     write_together({path: json_bytes(content)})
 
@@ -283,8 +291,8 @@ def write_sealed(path, content):
     """`write_json` for a dict, with a checksum that `read_json` verifies and takes away.
 
     Args:
-        path: the file.
-        content: dict without a field "seal".
+        path: Path of the file.
+        content: Dict without a field "seal".
     """
     write_json(path, sealed(content))
 
@@ -305,16 +313,16 @@ def read_json(path, remedy, is_sealed=False):
     """Read JSON, and verify the seal where there is one.
 
     Args:
-        path: The file.
-        remedy: Sentence for the error: what the reader should do.
-        is_sealed: Refuse also what has no seal.
+        path: Path of the file.
+        remedy: Sentence for the error that says what the reader should do.
+        is_sealed: Whether to refuse also a file without a seal.
 
     Returns:
         What the file holds, without the seal.
 
     Raises:
-        DamagedFile: Not JSON, or not what `write_sealed` wrote.
-        FileNotFoundError: No such file.
+        DamagedFile: The file is not JSON, or not what `write_sealed` wrote.
+        FileNotFoundError: There is no such file.
     """
     path = Path(path)
     text = read_bytes(path, remedy, _MAX_TEXT)

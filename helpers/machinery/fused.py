@@ -141,7 +141,7 @@ if _ON_TENSORFLOW:
 
 @keras.saving.register_keras_serializable("wardrobe")
 def silu(x):
-    """x * sigmoid(x) of the maps of a convolution, with a gradient in one pass.
+    """Compute x * sigmoid(x) of the maps of a convolution, with a gradient in one pass.
 
     Keras' own gradient takes several passes, and in bfloat16, in which processors multiply matrices fast and do little
     else, they cost more than the layer before them.
@@ -149,7 +149,7 @@ def silu(x):
     Source: Elfwing, Uchibe, Doya, "Sigmoid-weighted linear units" (2018).
 
     Args:
-        x: floating tensor.
+        x: Floating tensor.
 
     Returns:
         Tensor of the same shape and dtype.

@@ -14,7 +14,11 @@ PLAIN, ACROSS, ALONG, CHECKS, PRINT, MOTIF = range(6)  # the values of the facto
 
 
 class Factors:
-    """Factor values as attributes, float64 (n,), and the tones that follow from shade and seams."""
+    """Factor values as attributes, float64 (n,), and the tones that follow from shade and seams.
+
+    Args:
+        values: Dict of factor name to values, float64 (n,).
+    """
 
     def __init__(self, values):
         self.__dict__.update(values)
@@ -27,7 +31,11 @@ class Factors:
 
 
 class Noise:
-    """What the factors leave open, from the texture seed: bytes as float32 in [0, 1]."""
+    """What the factors leave open, from the texture seed: bytes as float32 in [0, 1].
+
+    Args:
+        seeds: Texture seeds, whole numbers (n,).
+    """
 
     def __init__(self, seeds):
         words = 8 + 784 // 8 + 256 // 8
@@ -39,7 +47,16 @@ class Noise:
 
 
 def draw(label, f, noise):
-    """uint8 (n, 28, 28): n garments of one class."""
+    """Draw n garments of one class.
+
+    Args:
+        label: Class index 0 to 9.
+        f: The `Factors` of the garments.
+        noise: The `Noise` of the garments.
+
+    Returns:
+        Pictures, uint8 (n, 28, 28).
+    """
     sheet = _Sheet(f.n)
     _DRAWERS[label](sheet, f)
     tone, cloth, cover = sheet.render(f)
@@ -68,12 +85,12 @@ class _Sheet:
         """A polygon.
 
         Args:
-            points: list of (x, y).
-            tone: grey, 0 to 1.
-            cloth: how much of the pattern shows on it, 0 to 1.
-            show: which pictures have it, bool (n,).
-            smooth: times that the corners are cut.
-            cover: 0 cuts a hole instead.
+            points: List of (x, y).
+            tone: Grey value, 0 to 1.
+            cloth: Share of the pattern that shows on it, 0 to 1.
+            show: Which pictures have it, bool (n,).
+            smooth: Number of times that the corners are cut.
+            cover: Cover of the ground, 0 to 1; 0 cuts a hole instead.
         """
         shown = np.flatnonzero(np.broadcast_to(show, self.n))
         if not len(shown):
@@ -255,7 +272,7 @@ def _blur(image):
 
 
 def _sleeves(s, f, shoulder, armpit, outer, inner, reach, cuff=0.0, elbow=0.7, show=True):
-    """Two sleeves that go ``reach`` of the way to the cuff; ``elbow`` is how far they bow outwards on the way."""
+    """Two sleeves that cover the share ``reach`` of the arm; ``elbow`` is how far they bow outwards, in pixels."""
     bend = (shoulder[0] + 0.5, shoulder[1] + 1.5)
 
     def point(start, end, t):
@@ -357,7 +374,7 @@ def _dress(s, f):
     outer, inner = (8.0 * w, 23), (5.9 * w, 23)
     hem = 25.8 + 2.2 * f.length
     half = (4.2 + 3.2 * f.flare) * w
-    reach = f.sleeve * f.sleeve  # most have short sleeves or none
+    reach = f.sleeve * f.sleeve  # many have short sleeves or none
     _sleeves(s, f, shoulder, armpit, outer, inner, reach, elbow=0.2, show=~straps)
     # With straps the sleeve's length is that of the bodice's wings.
     wing = 1.6 * f.sleeve
@@ -434,7 +451,7 @@ def _shirt(s, f):
 
 
 def _sandal(s, f):
-    h = 14.0 * f.heel * f.heel  # most are flat
+    h = 14.0 * f.heel * f.heel  # many are flat
     toe = -13.8 + 2.2 * (1 - f.length)
     ball = 18.2 + 0.58 * h
     seat = ball - h

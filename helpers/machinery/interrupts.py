@@ -7,7 +7,7 @@ from helpers.machinery.backend import keras
 
 
 class Interrupts(keras.callbacks.Callback):
-    """Lets an interrupt (Ctrl-C, Jupyter's stop) wait until TensorFlow has come back from a call.
+    """Let an interrupt (Ctrl-C, Jupyter's stop) wait until TensorFlow has come back from a call.
 
     One that arrives while TensorFlow hands over its results can destroy the process's memory: the kernel dies, and all
     that was in it is lost. A second one is not kept waiting. Both a callback for ``fit`` and a context manager around
@@ -34,7 +34,12 @@ class Interrupts(keras.callbacks.Callback):
             usual(signal.SIGINT, None)
 
     def wait(self, number, frame):
-        """Handle the signal: remember it, or deliver it where one waits already."""
+        """Handle the signal: remember it, or deliver it where one waits already.
+
+        Args:
+            number: Number of the signal, as Python passes it.
+            frame: Frame that was interrupted, as Python passes it.
+        """
         if self.waits:
             self.deliver()
         else:

@@ -20,7 +20,7 @@ class LocalProcesses(futures.Executor):
     this process, even if it is killed.
 
     Args:
-        workers: number of processes; None takes one for each core.
+        workers: Number of processes; None takes one for each core.
     """
 
     def __init__(self, workers=None):
@@ -33,7 +33,16 @@ class LocalProcesses(futures.Executor):
         self._killed = False
 
     def submit(self, function, /, *args, **kwargs):
-        """Call the function in a process; return a `concurrent.futures.Future`."""
+        """Call a function in a process.
+
+        Args:
+            function: Function that a new process can import.
+            *args: Positional arguments of the function.
+            **kwargs: Keyword arguments of the function.
+
+        Returns:
+            A `concurrent.futures.Future`.
+        """
         return self._threads.submit(self._call, function, args, kwargs)
 
     def _call(self, function, args, kwargs):
@@ -77,7 +86,12 @@ class LocalProcesses(futures.Executor):
             sender.close()
 
     def shutdown(self, wait=True, *, cancel_futures=False):
-        """Take no more work; end the processes when theirs is done."""
+        """Take no more work; end the processes when theirs is done.
+
+        Args:
+            wait: Whether to return only after the last process has ended.
+            cancel_futures: Whether to cancel calls that have not begun.
+        """
         self._threads.shutdown(wait=wait, cancel_futures=cancel_futures)
         while wait and self._idle:
             self._end(self._idle.pop())

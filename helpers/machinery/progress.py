@@ -30,11 +30,11 @@ class _Screen:
 
 
 class TrainingProgress(keras.callbacks.Callback):
-    """One line an epoch, and a bar with the time left while it runs.
+    """One line for each epoch, and a bar with the time left while it runs.
 
     Args:
-        epochs: All epochs of the training, those that were trained before among them.
-        steps: Steps of an epoch.
+        epochs: Number of all epochs of the training, those that were trained before among them.
+        steps: Number of steps of an epoch.
     """
 
     def __init__(self, epochs, steps):
@@ -82,7 +82,7 @@ class TrainingProgress(keras.callbacks.Callback):
 
 
 class SweepProgress:
-    """A bar of trials with the time left; where output goes to a file, a line a trial.
+    """A bar of trials with the time left; where output goes to a file, a line for each trial.
 
     Args:
         total: Number of all trials.
@@ -121,7 +121,12 @@ class SweepProgress:
         return " · ".join(parts)
 
     def show(self, text, stays=False):
-        """Put a text in the place of the one before."""
+        """Put a text in the place of the one before.
+
+        Args:
+            text: Text of one line.
+            stays: Whether the line of a terminal stays when the next one comes.
+        """
         if course.in_notebook():
             self.screen.show(text)
         else:

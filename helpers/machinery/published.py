@@ -35,12 +35,12 @@ class File:
     """One published file, and all that is needed to recognise it.
 
     Attributes:
-        name: file name, as published.
-        size: length in bytes of the file as published (compressed).
-        md5: published MD5 sum of the compressed file, in hexadecimal.
+        name: File name, as published.
+        size: Length in bytes of the file as published (compressed).
+        md5: Published MD5 sum of the compressed file, in hexadecimal.
         content_md5: MD5 sum of what is inside; it recognises the right content packed by another gzip.
-        magic: first four bytes inside, read as a big-endian number: 2051 for images, 2049 for labels.
-        shape: shape of the array inside, uint8: (n, 28, 28) or (n,).
+        magic: First four bytes inside, read as a big-endian number: 2051 for images, 2049 for labels.
+        shape: Shape of the uint8 array inside: (n, 28, 28) or (n,).
     """
 
     name: str
@@ -52,7 +52,7 @@ class File:
 
     @property
     def content_size(self):
-        """Length in bytes once unpacked: header and one byte a pixel or label."""
+        """Length in bytes once unpacked: header and one byte for each pixel or label."""
         return 4 + 4 * len(self.shape) + math.prod(self.shape)
 
 
@@ -116,17 +116,26 @@ def verify(directory):
     """Check the four files in a folder. Nothing is returned: what is wrong is raised.
 
     Args:
-        directory: folder to check.
+        directory: Folder to check.
 
     Raises:
-        DataError: the first fault found, with file and remedy.
+        DataError: The first fault found, with file and remedy.
     """
     for file in FILES:
         read(Path(directory) / file.name, file, parse=False)
 
 
 def fault(path, what, remedy=None):
-    """A DataError: what is wrong, where, and what to do."""
+    """Make the error that says what is wrong, where, and what to do.
+
+    Args:
+        path: Path of the file.
+        what: What is wrong with it, the rest of a sentence that begins with its name.
+        remedy: What the reader should do; None says how to get the published file.
+
+    Returns:
+        A `DataError`.
+    """
     if remedy is None:
         remedy = (
             f"{_download_again(path)}; or put the published file in its place "
@@ -141,11 +150,12 @@ def _download_again(path):
 
 
 def unpacked(path):
+    """Path that the file has once it is unpacked: without ``.gz``."""
     return path.with_suffix("")
 
 
 def _md5(content):
-    # Systems under FIPS rules refuse MD5 unless told that it guards against accidents only.
+    # Systems under FIPS rules refuse MD5 unless an argument says that it guards against accidents only.
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
@@ -156,15 +166,15 @@ def read(path, file, parse=True):
     each fault gets its own words, and the MD5 of the content decides at the end.
 
     Args:
-        path: where the file lies.
-        file: the File it must be.
-        parse: False stops as soon as the file is known to be right.
+        path: Path at which the file lies.
+        file: The `File` it must be.
+        parse: Whether to return the array; False stops as soon as the file is known to be right.
 
     Returns:
-        uint8 array of shape ``file.shape``; None with ``parse=False``.
+        Array uint8 of shape ``file.shape``; None with ``parse=False``.
 
     Raises:
-        DataError: the file is not what it must be.
+        DataError: The file is not what it must be.
     """
     packed = _bytes(path)
     digest = _md5(packed)
@@ -239,7 +249,7 @@ def _is_swapped(path, other):
 
 
 def _recognise(path, file, packed, digest):
-    """Name the likely mix-ups that can be told without unpacking."""
+    """Name the likely mix-ups that can be recognised without unpacking."""
     if digest in MNIST_MD5:
         raise _is_mnist(path)
     for other in FILES:
@@ -274,7 +284,7 @@ def _unpack(path, file, packed):
 
 
 def _parse(path, file, content):
-    """The array inside, uint8 of shape ``file.shape``, after a look at header, length and labels."""
+    """The array inside, uint8 of shape ``file.shape``, after a check of header, length and labels."""
     if len(content) < 4:
         raise fault(path, "is not an IDX file: its content is shorter than a header")
     (magic,) = struct.unpack_from(">I", content)
@@ -312,6 +322,12 @@ def _size(shape):
 
 
 def is_right(path, file):
+    """Whether a path holds the published file.
+
+    Args:
+        path: Path at which the file lies.
+        file: The `File` it must be.
+    """
     try:
         read(path, file, parse=False)
     except DataError:

@@ -15,7 +15,14 @@ _REMEDY = "Delete it to train from the beginning."
 
 
 class State:
-    """History of a training and, where a path is given, its state file."""
+    """History of a training and, where a path is given, its state file.
+
+    Args:
+        model: A model of the course.
+        recipe: A `training.Recipe`.
+        images: Number of training images.
+        path: Path of the state file; None keeps no state.
+    """
 
     def __init__(self, model, recipe, images, path):
         self.model, self.recipe = model, recipe
@@ -48,7 +55,7 @@ class State:
                 f"{self.path.name} was written by another model, data set or recipe. Delete it to train again."
             )
         self.history = self.about["history"]
-        # Keras looks at stop_training only after some steps, so a stopped training is given no epoch at all.
+        # Keras reads stop_training only after some steps, so a stopped training is given no epoch at all.
         return self.recipe.epochs if self.about.get("stop", {}).get("stopped") else self.about["epoch"]
 
     def check_about(self):
@@ -88,6 +95,12 @@ class State:
         return Keep()
 
     def save(self, epoch, stop):
+        """Write the state file.
+
+        Args:
+            epoch: Number of epochs that are finished.
+            stop: Callback for early stopping, or None.
+        """
         about = {"key": self.key, "epoch": epoch, "history": self.history}
         arrays = {f"v{i}": ops.convert_to_numpy(v) for i, v in enumerate(self.variables())}
         if stop is not None:

@@ -1,4 +1,4 @@
-"""Weights on disk: two files a model, its numbers and its manifest, written together and read all or none.
+"""Weights on disk: two files for each model, its numbers and its manifest, written together and read all or none.
 
 Matrices are stored in half precision, or as eight-bit whole numbers with one scale per column; vectors stay float32.
 """
@@ -20,14 +20,14 @@ def store(model, path, about, bits):
     """Write the two files of a model: its weights, rounded, and its manifest. The model itself stays as it is.
 
     Args:
-        model: anything with ``weight_arrays`` and ``weight_variables``.
-        path: of the weights; the manifest lies beside them.
-        about: the manifest as a dict; versions and the SHA-256 of the weights are added.
-        bits: 16 or 8, as for `round_weights`.
+        model: Any object with ``weight_arrays`` and ``weight_variables``.
+        path: Path of the weights; the manifest lies beside them.
+        about: The manifest as a dict; versions and the SHA-256 of the weights are added.
+        bits: Number of bits, 16 or 8, as for `round_weights`.
 
     Raises:
-        files.DamagedFile: a weight is not finite, or too large for half precision; nothing is written.
-        files.UnwritableFile: the files cannot be written.
+        files.DamagedFile: A weight is not finite, or too large for half precision; nothing is written.
+        files.UnwritableFile: The files cannot be written.
     """
     arrays = _packed(model.weight_arrays(), bits)
     _check(model, _unpacked(arrays), f"{path.name}: what was to be stored", "")
@@ -46,8 +46,8 @@ def round_weights(model, bits=16):
     """Round a model's matrices in place, as `save` stores them.
 
     Args:
-        model: a model of the course.
-        bits: 16: half precision; 8: whole numbers from -127 to 127 times one scale per column (last axis).
+        model: A model of the course.
+        bits: 16 for half precision; 8 for whole numbers from -127 to 127 times one scale per column (last axis).
     """
     assign(model, _unpacked(_packed(model.weight_arrays(), bits)), "the model itself")
 
@@ -88,16 +88,16 @@ def read_manifest(path, configuration, remedy):
     """Read the manifest of a model.
 
     Args:
-        path: Of the manifest.
+        path: Path of the manifest.
         configuration: What the code says of the model, a dict; the manifest must say the same.
-        remedy: Sentence for the error: what the reader should do.
+        remedy: Sentence for the error that says what the reader should do.
 
     Returns:
         The manifest as a dict.
 
     Raises:
         files.DamagedFile: The manifest is damaged, or describes another model.
-        FileNotFoundError: No such file.
+        FileNotFoundError: There is no such file.
     """
     about = files.read_json(path, remedy)
     if not isinstance(about, dict) or about.get("configuration") != configuration:
@@ -109,13 +109,13 @@ def restore(model, path, about, remedy):
     """Put the stored weights that a manifest describes into a model, all or none.
 
     Args:
-        model: as built by its plan.
-        path: of the weights.
-        about: the manifest as a dict.
-        remedy: sentence for the error: what the reader should do.
+        model: The model as its plan builds it.
+        path: Path of the weights.
+        about: The manifest as a dict.
+        remedy: Sentence for the error that says what the reader should do.
 
     Raises:
-        files.DamagedFile: the weights are missing or damaged, or are not those of the manifest.
+        files.DamagedFile: The weights are missing or damaged, or are not those of the manifest.
     """
     if not path.exists():
         raise files.DamagedFile(f"{path.name} is missing beside its manifest. {remedy}")
@@ -131,13 +131,13 @@ def assign(model, arrays, source, remedy=""):
     """Put stored arrays into a model, all or none.
 
     Args:
-        model: as built by its plan.
-        arrays: dict as `weight_arrays` gives it.
-        source: name of the file, for the error.
-        remedy: sentence for the error: what the reader should do.
+        model: The model as its plan builds it.
+        arrays: Dict of arrays as `weight_arrays` returns it.
+        source: Name of the file, for the error.
+        remedy: Sentence for the error that says what the reader should do.
 
     Raises:
-        files.DamagedFile: names, shapes or values do not fit.
+        files.DamagedFile: Names, shapes or values do not fit.
     """
     _check(model, arrays, source, remedy)
     for key, variable in model.weight_variables().items():

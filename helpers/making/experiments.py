@@ -204,12 +204,12 @@ def train_and_judge(config, state):
     """Train one model of a stored experiment and measure it on the test images.
 
     Args:
-        config: as for `sweeps.train`.
-        state: path of the file from which a killed training goes on.
+        config: Configuration as for `sweeps.train`.
+        state: Path of the file from which a killed training goes on.
 
     Returns:
-        dict: what `metrics.measure` gives, the `metrics.sharpness` of reconstructions and, for a VAE, of
-        samples, and "history", a dict of lists.
+        Dict with what `metrics.measure` returns, the `metrics.sharpness` of reconstructions and, for a VAE, of samples,
+        and "history", a dict of lists.
     """
     model, dataset, history = sweeps.train(config, state)
     images = dataset.test.images
@@ -223,12 +223,12 @@ def train_and_evaluate(config, state):
     """Train one model of a comparison and find what `judge` finds on the images of `evaluation_setting`.
 
     Args:
-        config: as for `sweeps.train`.
-        state: path of the file from which a killed training goes on.
+        config: Configuration as for `sweeps.train`.
+        state: Path of the file from which a killed training goes on.
 
     Returns:
-        dict: parameters, "cpu_seconds" of the training (None where it was interrupted), what `judge` gives,
-        and "history".
+        Dict with the number of parameters, "cpu_seconds" of the training (None where it was interrupted), what `judge`
+        returns, and "history".
     """
     model, dataset, history, seconds = sweeps.train_with_clock(config, state)
     cost = {"parameters": model.encoder.count_params() + model.decoder.count_params(), "cpu_seconds": seconds}
@@ -237,14 +237,14 @@ def train_and_evaluate(config, state):
 
 
 def judge(model, dataset):
-    """All that `metrics.evaluate` measures of one model, and its samples in three ways.
+    """All that `metrics.evaluate` measures of one model, and its samples from three distributions of codes.
 
     Args:
-        model: a model of the course, or `baselines.PCA`.
-        dataset: `data.Dataset`.
+        model: A model of the course, or a `baselines.PCA`.
+        dataset: A `data.Dataset`.
 
     Returns:
-        dict: what `metrics.evaluate` finds, "bernoulli", `metrics.bernoulli` of reconstructions, and what
+        Dict with what `metrics.evaluate` finds, "bernoulli", which is `metrics.bernoulli` of reconstructions, and what
         `metrics.judge_samples` finds of as many pictures as there are test images, decoded from codes of a standard
         normal, a fitted Gaussian and a fitted mixture of 20, as "prior_frechet_distance", "gaussian_..." and
         "mixture_...".
@@ -282,12 +282,12 @@ def run(name, dataset, again=False):
     became infinite is an outcome too: its row has "status" "failed" and no figures.
 
     Args:
-        name: key of `EXPERIMENTS`, `SWEEPS` or `COMPARISONS`.
-        dataset: `data.Dataset`, whole.
-        again: write the result again where it is stored already.
+        name: Key of `EXPERIMENTS`, `SWEEPS` or `COMPARISONS`.
+        dataset: The whole `data.Dataset`.
+        again: Whether to write the result again where it is stored already.
 
     Raises:
-        RuntimeError: a training failed; the others are kept.
+        RuntimeError: A training failed; the others are kept.
     """
     path = checkpoints.RESULTS / dataset.slug / f"{name}.json"
     setting = setting_on(dataset.slug, name)
@@ -329,8 +329,8 @@ def estimate_likelihoods(dataset, again=False):
     """Store `metrics.log_likelihood_per_image` of the models in `IMPORTANCE_WEIGHTED`.
 
     Args:
-        dataset: `data.Dataset`, whole.
-        again: estimate also what is stored already.
+        dataset: The whole `data.Dataset`.
+        again: Whether to estimate also what is stored already.
     """
     setting = likelihood_setting(dataset.slug)
     images = metrics.binarise(dataset.test.images, setting["binarised_with_seed"])[: setting["images"]]
@@ -352,8 +352,8 @@ def evaluate_shipped(dataset, again=False):
     """Store what `judge` finds of the shipped models, the numbers of their manifests, and what training costs.
 
     Args:
-        dataset: `data.Dataset`, whole.
-        again: judge also what is stored already.
+        dataset: The whole `data.Dataset`.
+        again: Whether to judge also what is stored already.
     """
     setting = evaluation_setting(dataset.slug)
     seen = dataset.head(train=setting["train"], test=setting["test"])
@@ -371,12 +371,12 @@ def _store_rows(name, dataset, setting, row_of, again):
     """Store a row for each shipped model of a setting; rows of the same weights and setting are kept.
 
     Args:
-        name: of the result file.
-        dataset: `data.Dataset`, whole.
-        setting: dict with the names of the "models" and all else that decides the outcome.
-        row_of: function of a model's name, the model and its manifest; returns a dict that JSON can hold, and words
+        name: Name of the result file.
+        dataset: The whole `data.Dataset`.
+        setting: Dict with the names of the "models" and all else that decides the outcome.
+        row_of: Function of a model's name, the model and its manifest; it returns a dict that JSON can hold, and words
             to print once it is stored.
-        again: work out also what is stored already.
+        again: Whether to work out also what is stored already.
     """
     path = checkpoints.RESULTS / dataset.slug / f"{name}.json"
     stored = files.read_json(path, "Delete it and run `make results` again.") if path.exists() else {}
@@ -422,7 +422,15 @@ def likelihood_setting(slug):
 
 
 def setting_on(slug, name):
-    """A stored experiment as it is done on a data set: a dict that JSON can hold."""
+    """A stored experiment as it is done on a data set.
+
+    Args:
+        slug: The `Dataset.slug` of the data.
+        name: Key of `EXPERIMENTS`, `SWEEPS` or `COMPARISONS`.
+
+    Returns:
+        Dict that JSON can hold.
+    """
     setting = (EXPERIMENTS | SWEEPS | COMPARISONS)[name]
     variants = {
         label: {part: training.recipe_on(slug, c) if part == "recipe" else c for part, c in change.items()}

@@ -20,9 +20,9 @@ def ship(names, dataset, again=False):
     """Train, measure and store models; those stored already are passed over.
 
     Args:
-        names: names from `checkpoints.names`, and `classifier.NAME`.
-        dataset: `data.Dataset`.
-        again: train also what is stored.
+        names: Names from `checkpoints.names`, and `classifier.NAME`.
+        dataset: A `data.Dataset`.
+        again: Whether to train also what is stored.
     """
     folder = weights.SHIPPED / dataset.slug
     todo = [name for name in names if again or not (folder / f"{name}.json").exists()]
@@ -42,7 +42,7 @@ def pictures(dataset):
     """Draw the pictures of README and the notebooks' titles into ``images/``.
 
     Args:
-        dataset: `data.Dataset`.
+        dataset: A `data.Dataset`.
     """
     test, vae, autoencoder = dataset.test, checkpoints.load("dense_vae_10"), checkpoints.load("dense_ae_18_wide")
     pairs = [(0, 3), (2, 6), (3, 1), (5, 9), (7, 5), (8, 2)]  # pairs of classes
@@ -94,7 +94,7 @@ def pictures(dataset):
 
 
 def results_table(slug=course.FASHION_MNIST):
-    """What is shipped, from the manifests, as a pandas DataFrame with one row a model."""
+    """What is shipped, from the manifests, as a pandas DataFrame with one row for each model."""
     rows = []
     for name in checkpoints.names():
         about = checkpoints.manifest(name, slug)
@@ -129,7 +129,7 @@ def readme_with_results(text):
     """README's text with the table of results between its two marks made again.
 
     Raises:
-        ValueError: a mark is missing.
+        ValueError: A mark is missing.
     """
     if BEGIN not in text or END not in text:
         raise ValueError(f"README.md needs the two lines {BEGIN} and {END} around the table of results.")
