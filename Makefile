@@ -4,7 +4,7 @@ VENV = .venv/bin/python
 
 # Everything in tests/ and notebooks/, two at a time; a stored notebook output that differs is an error.
 # PYTEST_FLAGS is free for you:  make test PYTEST_FLAGS="-k data"
-PYTEST = -n 2 --dist loadscope --nbval --nbval-cell-timeout=180 $(PYTEST_FLAGS)
+PYTEST = -n 2 --dist loadscope --nbval --nbval-cell-timeout=180
 
 # This computer only, with Jupyter's own token; a busy port moves on by itself. Jupyter refuses root unless told.
 # Without a screen no browser is tried. The address is printed in any case, and little else. JupyterLab neither fetches
@@ -23,10 +23,10 @@ EXPLORE = --Voila.ip=127.0.0.1 $(SCREEN) --TagRemovePreprocessor.remove_cell_tag
 unexport PYTHONPATH PYTHONHOME
 export JUPYTER_PREFER_ENV_PATH = 1
 
-.PHONY: help lab explore test bench checkpoints results sweeps pictures readme lock setup clean
+.PHONY: help lab explore test test-all lint bench checkpoints results sweeps pictures readme lock setup clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 lab: setup ## set up, then open the course in JupyterLab
 	@echo "JupyterLab starts. To stop it, press Ctrl-C twice here."
@@ -36,9 +36,17 @@ explore: setup ## set up, then open the latent explorer (notebook 07) as an app 
 	@echo "The explorer starts. To stop it, press Ctrl-C here."
 	$(VENV) -m voila notebooks/07_latent_explorer.ipynb $(EXPLORE)
 
-test: setup ## set up, then run ruff, the unit tests and every notebook
+test: lint ## set up, then run ruff, the import linter, the unit tests and every notebook
+	$(VENV) -m pytest $(PYTEST) $(PYTEST_FLAGS)
+
+test-all: lint ## the same with what takes minutes, and all notebooks once more on the drawn wardrobe
+	$(VENV) -m pytest $(PYTEST) -m "nightly or not nightly" $(PYTEST_FLAGS)
+	COURSE_DATA=wardrobe $(VENV) -m pytest $(PYTEST) notebooks $(PYTEST_FLAGS)
+
+lint: setup
 	$(VENV) -m ruff check
-	$(VENV) -m pytest $(PYTEST)
+	$(VENV) -m ruff format --check
+	$(VENV) -c "from importlinter.cli import lint_imports_command; lint_imports_command()" --no-logo
 
 bench: setup ## measure speed, side by side with the usual ways (an idle computer, please)
 	$(VENV) tests/benchmarks $(BENCH_FLAGS)

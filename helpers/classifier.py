@@ -147,6 +147,7 @@ def train(dataset, epochs=None, seed=1, verbose=True):
             batches,
             epochs=recipe.epochs,
             steps_per_epoch=steps,
+            shuffle=False,  # the batches come shuffled
             validation_data=(dataset.validation.images, dataset.validation.labels),
             validation_batch_size=500,
             callbacks=[interrupts],

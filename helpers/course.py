@@ -7,6 +7,7 @@ Settings a reader can make, all through environment variables:
 ``COURSE_DATA``        ``wardrobe``: use the drawn stand-in; ``fashion-mnist``: never fall back to it
 ``COURSE_TRAIN``       ``1``: ``load_or_train`` trains every model from scratch, opens no stored one
 ``KERAS_BACKEND``      another Keras backend; ``tensorflow`` is the default and the tested one
+``KERAS_HOME``         Keras' own folder, in whose cache the data set may lie already; ``~/.keras`` by default
 ====================  ==========================================================================
 """
 
@@ -21,7 +22,14 @@ import tempfile
 import threading
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+
+def _root():
+    """Find the folder of the course: the repository, or the current folder where only the package is installed."""
+    beside = Path(__file__).resolve().parent.parent
+    return beside if (beside / "data" / "checkpoints").is_dir() else Path.cwd()
+
+
+ROOT = _root()
 DATA = ROOT / "data"
 FASHION_MNIST = "fashion-mnist"  # the slug of the data set that the course's claims are about
 

@@ -182,6 +182,7 @@ def fit(model, dataset, *, state=None, callbacks=(), verbose=True, **recipe):
                 epochs=recipe.epochs,
                 initial_epoch=first,
                 steps_per_epoch=steps,
+                shuffle=False,  # the batches come shuffled
                 validation_data=(dataset.validation.images,),
                 validation_batch_size=500,
                 callbacks=[

@@ -130,7 +130,14 @@ def victim(*arguments):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-@pytest.mark.parametrize(("net", "kills"), [("dense", 5), ("conv", 2)])
+@pytest.mark.parametrize(
+    ("net", "kills"),
+    [
+        ("dense", 2),
+        pytest.param("dense", 5, marks=pytest.mark.nightly),
+        pytest.param("conv", 2, marks=pytest.mark.nightly),
+    ],
+)
 def test_training_killed_again_and_again_ends_with_the_same_bits(tmp_path, net, kills):
     state, undisturbed, resumed = tmp_path / "state.npz", BUILD[net](), BUILD[net]()
     for moment in moments(kills, seed=8):
@@ -1195,7 +1202,11 @@ def needed_for_training(path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT")
-@pytest.mark.parametrize("path", LIVE, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    # One in each run, the others in the scheduled one: a kernel for each takes ten seconds and more.
+    [pytest.param(path, marks=[] if i == 0 else [pytest.mark.nightly], id=path.stem) for i, path in enumerate(LIVE)],
+)
 def test_interrupted_training_cell_can_be_run_again(tmp_path, path):
     before, training_cell = needed_for_training(path)
     told = tmp_path / "training is under way"

@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import hashlib
 import http.client
 import importlib.util
 import io
@@ -189,7 +190,7 @@ DISGUISES = [as_pickle, as_single_array, as_array_in_an_archive, as_pickle_in_an
 def open_checkpoint(folder, content, monkeypatch):
     model, path = small_autoencoder(), folder / "x.npz"
     path.write_bytes(content)
-    weights.restore(model, path, {"sha256": checkpoints.hashlib.sha256(content).hexdigest()})
+    weights.restore(model, path, {"sha256": hashlib.sha256(content).hexdigest()}, checkpoints._REMEDY)
 
 
 def open_classifier(folder, content, monkeypatch):
