@@ -4,7 +4,7 @@ VENV = .venv/bin/python
 
 # Everything in tests/ and notebooks/, two at a time; a stored notebook output that differs is an error.
 # PYTEST_FLAGS is free for you:  make test PYTEST_FLAGS="-k data"
-PYTEST = -n 2 --dist loadscope --nbval --nbval-cell-timeout=180
+PYTEST = -n 2 --dist loadscope --no-loadscope-reorder --nbval --nbval-cell-timeout=180
 
 # This computer only, with Jupyter's own token; a busy port moves on by itself. Jupyter refuses root unless told.
 # Without a screen no browser is tried. The address is printed in any case, and little else. JupyterLab neither fetches

@@ -89,6 +89,30 @@ def pytest_configure(config):
         config.option.nbval_lax = True
 
 
+# Files that take longest, in this order. They are begun first, so that both workers end at about the same time.
+LONGEST = (
+    "test_faults",
+    "04_conv_vae",
+    "test_sweeps",
+    "06_comparison",
+    "test_training",
+    "test_checkpoints",
+    "05_tuning",
+    "03_dense_vae",
+    "02_dense_autoencoder",
+    "test_experiments",
+    "01_preprocessing",
+    "07_latent_explorer",
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Put the files of `LONGEST` first; within a file the order stays."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
+
+
 def pytest_terminal_summary(terminalreporter, config):
     """Say when stored outputs were not compared."""
     if config.option.nbval and config.option.nbval_lax:

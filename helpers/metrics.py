@@ -293,9 +293,21 @@ def _mse_per_image(images, x_hat):
     return np.square(images - x_hat).reshape(len(images), -1).mean(axis=1)
 
 
+def _finite(name, values):
+    """The values as float64, or an error where one is NaN or infinite: a mean would pass it on without a word."""
+    values = np.asarray(values, dtype="float64")
+    wrong = values.size - np.count_nonzero(np.isfinite(values))
+    if wrong:
+        raise ValueError(
+            f"{name} holds {wrong:,} values of {values.size:,} that are not finite (NaN or infinity). A training that "
+            "diverged gives such images: look at its loss, and lower learning_rate."
+        )
+    return values
+
+
 def _pairs(images, x_hat):
-    """Both as float64, or an error where they are not of one shape."""
-    images, x_hat = np.asarray(images, dtype="float64"), np.asarray(x_hat, dtype="float64")
+    """Both as float64, or an error where they are not of one shape or not finite."""
+    images, x_hat = _finite("images", images), _finite("x_hat", x_hat)
     if images.shape != x_hat.shape:
         raise ValueError(f"images have shape {images.shape} but x_hat has shape {x_hat.shape}; they must be equal.")
     return images, x_hat
@@ -366,6 +378,7 @@ def bernoulli(images, x_hat):
     Returns:
         An `Estimate` over images, in nats per image.
     """
+    _pairs(images, x_hat)
     parts = range(0, len(images), 1000)
     return Estimate.of(
         np.concatenate(
@@ -410,7 +423,7 @@ def sharpness(images):
     Returns:
         An `Estimate` over images, in grey levels from 0 to 1. Noise counts as sharp too, so compare with real garments.
     """
-    images = np.asarray(images, dtype="float64")[..., 0]
+    images = _finite("images", images)[..., 0]
     right, below = np.abs(np.diff(images, axis=2)), np.abs(np.diff(images, axis=1))
     return Estimate.of((right.mean(axis=(1, 2)) + below.mean(axis=(1, 2))) / 2)
 
@@ -619,9 +632,9 @@ def frechet_distance(features_a, features_b, resamples=50, seed=1):
         An `Estimate`, in squared units of the features.
 
     Raises:
-        ValueError: The sets differ in shape, or hold fewer than two images.
+        ValueError: The sets differ in shape, hold fewer than two images, or hold values that are not finite.
     """
-    a, b = (np.asarray(part, dtype="float64") for part in (features_a, features_b))
+    a, b = _finite("features_a", features_a), _finite("features_b", features_b)
     if a.shape != b.shape or a.ndim != 2 or len(a) < 2:
         raise ValueError(
             f"features have shapes {a.shape} and {b.shape}; expected (n, k) twice with one n of 2 or more, "
@@ -682,7 +695,7 @@ def precision_recall(real, generated, neighbours=3):
     Raises:
         ValueError: A set has no more pictures than ``neighbours``.
     """
-    real, generated = (np.asarray(part, dtype="float64") for part in (real, generated))
+    real, generated = _finite("real", real), _finite("generated", generated)
     if min(len(real), len(generated)) <= neighbours:
         raise ValueError(f"sets of {len(real)} and {len(generated)} pictures; each needs more than {neighbours}.")
     return Estimate.of(_covered(generated, real, neighbours)), Estimate.of(_covered(real, generated, neighbours))

@@ -121,3 +121,22 @@ def test_json_keeps_numbers_exactly_and_refuses_what_it_has_no_word_for(tmp_path
         files.write_json(path, {"loss": float("nan")})
     assert files.read_json(path, REMEDY) == content
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_only_errors_of_writing_are_called_so(tmp_path):
+    """What else goes wrong in the block keeps its name, and nothing half-written stays."""
+    for error in (
+        FileNotFoundError(2, "No such file", "other.txt"),
+        TimeoutError("no answer"),
+        ConnectionError(104, "x"),
+    ):
+        with pytest.raises(type(error)) as caught, files.written_aside(tmp_path / "a.txt"):
+            raise error
+        assert caught.value is error and not list(tmp_path.iterdir())
+    for error in (OSError(28, "No space left"), PermissionError(13, "refused", None)):
+        kind = files.UnwritableFile if error.errno == 28 else PermissionError
+        with pytest.raises(kind), files.written_aside(tmp_path / "a.txt"):
+            raise error
+    with pytest.raises(files.UnwritableFile), files.written_aside(tmp_path / "a.txt") as part:
+        raise PermissionError(13, "refused", str(part))
+    assert not list(tmp_path.iterdir())

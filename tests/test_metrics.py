@@ -788,3 +788,25 @@ def test_evaluation_of_a_collapsed_model_leaves_out_what_has_no_value(tiny, eye)
     assert json.dumps(row, allow_nan=False)
     assert (row["mse"], row["mse_standard_error"]) == (numbers["mse"].value, numbers["mse"].standard_error)
     assert row["active_units"] == numbers["active_units"]
+
+
+@pytest.mark.parametrize("measure", [metrics.mse, metrics.psnr, metrics.ssim, metrics.bernoulli])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+@pytest.mark.parametrize("place", [0, 1])
+def test_values_that_are_not_finite_are_refused(measure, wrong, place):
+    pair = [smooth_images(20, 1), smooth_images(20, 2)]
+    pair[place][3, 4, 5] = wrong
+    with pytest.raises(ValueError, match="holds 1 values of 15,680 that are not finite"):
+        measure(*pair)
+
+
+def test_sets_of_features_and_pictures_that_are_not_finite_are_refused():
+    good = np.random.default_rng(1).normal(size=(20, 3))
+    bad = good.copy()
+    bad[2, 1] = np.nan
+    for measure in (metrics.frechet_distance, metrics.precision_recall):
+        for pair in ((good, bad), (bad, good)):
+            with pytest.raises(ValueError, match="not finite"):
+                measure(*pair)
+    with pytest.raises(ValueError, match="not finite"):
+        metrics.sharpness(np.full((2, 28, 28, 1), np.nan))
