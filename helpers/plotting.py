@@ -399,7 +399,7 @@ def plot_estimates(groups, truth, title="", xlabel=""):
     low, high = np.percentile(np.concatenate(list(groups.values())), [0.1, 99.9])
     edges = np.linspace(min(low, truth), max(high, truth), 70)
     rows = figure.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, colour, (label, values) in zip(rows, COLOURS, groups.items(), strict=False):
+    for axes, colour, (label, values) in zip(rows, itertools.cycle(COLOURS), groups.items(), strict=False):
         axes.hist(values, edges, color=colour)
         axes.axvline(truth, color="black", linewidth=1, linestyle="--")
         axes.set(yticks=[])
@@ -453,7 +453,7 @@ def plot_kl_per_latent(kl, threshold=None, title="KL of each latent"):
         f"Bars of the mean KL of each latent in nats, largest first, for {', '.join(kl)}.",
     )
     panels = figure.subplots(1, len(kl), sharey=True, squeeze=False)[0]
-    for axes, colour, (label, values) in zip(panels, COLOURS, kl.items(), strict=False):
+    for axes, colour, (label, values) in zip(panels, itertools.cycle(COLOURS), kl.items(), strict=False):
         order = np.argsort(values)[::-1]
         bars = axes.bar(np.arange(len(values)), np.asarray(values)[order], color=colour)
         axes.bar_label(bars, fmt="%.1f", fontsize=7, padding=1)
@@ -464,7 +464,7 @@ def plot_kl_per_latent(kl, threshold=None, title="KL of each latent"):
             axes.axhline(threshold, color="black", linewidth=1, linestyle="--")
         sns.despine(ax=axes)
     panels[0].set_ylabel("nats per image")
-    panels[0].set_ylim(0, 1.15 * max(1e-9, *(np.max(values) for values in kl.values())))
+    panels[0].set_ylim(0, 1.15 * max(1e-9, threshold or 0, *(np.max(values) for values in kl.values())))
     figure.suptitle(title, fontsize=11)
     return figure
 
@@ -495,15 +495,15 @@ def plot_codes_and_prior(models, split, class_names, max_images=2_000, seed=1):
         models: Dict of label to model with latent_dim 2; a panel for each, on its own scale.
         split: A `data.Split` of held-out images.
         class_names: Names of the ten classes.
-        max_images: Number of images to encode, and of codes to draw.
+        max_images: Number of images to encode; a tenth as many codes are drawn.
         seed: Seeds the draws.
     """
     draws = np.random.default_rng(seed).standard_normal((max_images // 10, 2))
     figure = _figure(
         0.6 + 3.8 * len(models),
         4.9,
-        f"Codes of {min(max_images, len(split)):,} garments coloured by class, {len(draws)} draws of N(0, I) as black "
-        f"dots, a panel each for: {', '.join(models)}.",
+        f"Codes of {min(max_images, len(split)):,} garments coloured by class, and {len(draws)} draws of N(0, I) as "
+        f"black dots, a panel each for: {', '.join(models)}.",
     )
     panels = figure.subplots(1, len(models), squeeze=False)[0]
     for axes, (label, model) in zip(panels, models.items(), strict=True):
@@ -829,7 +829,7 @@ def plot_pixel_cost(values, title="What a prediction costs, for one pixel"):
     axes = figure.subplots()
     p = np.linspace(0.005, 0.995, 400)
     axes.plot(p, _coin(p, p), color="black", linestyle=":", label="entropy: the floor")
-    for colour, x in zip(COLOURS, values, strict=False):
+    for colour, x in zip(itertools.cycle(COLOURS), values, strict=False):
         axes.plot(p, _coin(x, p), color=colour, label=f"x = {x:g}")
         axes.plot(x, _coin(x, x), "o", color=colour, clip_on=False, zorder=3)
     axes.set(xlabel="prediction x_hat", ylabel="cost, nats", title=title, ylim=(0, 2.5), xlim=(0, 1))
@@ -1000,11 +1000,13 @@ def plot_feature_maps(encoder, image, channels=8):
     figure = _figure(
         1.3 + 0.8 * channels, 0.85 * len(names) + 0.4, f"{channels} feature maps of each: {', '.join(names)}."
     )
-    grid = figure.subplots(len(names), channels)
+    grid = figure.subplots(len(names), channels, squeeze=False)
     x = image[None]
     for row, name in zip(grid, names, strict=True):
         x = encoder.get_layer(name)(x)
         maps = np.asarray(x)[0]
+        for axes in row[maps.shape[-1] :]:  # a layer with fewer channels leaves these empty
+            axes.set_axis_off()
         for axes, channel in zip(row, np.argsort(maps.std(axis=(0, 1)))[::-1], strict=False):
             _garment(axes, maps[..., channel], vmin=None, vmax=None)
         row[0].set_ylabel("{}\n{} x {} x {}".format(name, *maps.shape), rotation=0, ha="right", va="center", fontsize=9)
