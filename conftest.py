@@ -108,8 +108,11 @@ LONGEST = (
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Put the files of `LONGEST` first; within a file the order stays."""
-    places = {name: place for place, name in enumerate(LONGEST)}
+    """Put the files of `LONGEST` first and those with a browser last; within a file the order stays.
+
+    Playwright leaves an event loop running in its process, in which other tests could not start theirs.
+    """
+    places = {name: place for place, name in enumerate(LONGEST)} | {"test_lab": 98, "test_voila": 99}
     items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
 
 

@@ -198,7 +198,7 @@ def open_classifier(folder, content, monkeypatch):
     place = folder / "tiny"
     place.mkdir()
     (place / "classifier.npz").write_bytes(content)
-    sha256 = checkpoints.hashlib.sha256(content).hexdigest()
+    sha256 = hashlib.sha256(content).hexdigest()
     files.write_sealed(place / "classifier.json", {"configuration": classifier.configuration("tiny"), "sha256": sha256})
     classifier.load("tiny")
 

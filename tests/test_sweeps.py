@@ -337,6 +337,7 @@ class Deadly(futures.Executor):
         return future
 
 
+@pytest.mark.filterwarnings("ignore:Trial .* is tried again:RuntimeWarning")
 def test_trial_that_always_kills_its_process_is_given_up_and_reported(tmp_path):
     executor = Deadly()
     with pytest.warns(RuntimeWarning, match="failed: WorkerDied"):
