@@ -10,18 +10,19 @@ import io
 import itertools
 
 import numpy as np
-import seaborn as sns
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator
 from PIL import Image
-from scipy.special import xlogy
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri, xlogy
 
 from helpers import course, interpolation, seeds
 
 GREY = "gray_r"  # dark garment on white paper reads best beside text
-COLOURS = sns.color_palette("colorblind", 10)
+# Seaborn's "colorblind" palette. Seaborn itself is imported where it draws, because its import takes most of a second.
+_HEX = "#0173b2 #de8f05 #029e73 #d55e00 #cc78bc #ca9161 #fbafe4 #949494 #ece133 #56b4e9"
+COLOURS = [to_rgb(colour) for colour in _HEX.split()]
 DPI = 100
 
 
@@ -60,6 +61,12 @@ def _figure(width, height, alt):
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.alt = alt
     return figure
+
+
+def _despine(axes, left=False, bottom=False):
+    """Hide the frame's upper and right side, and further sides where asked."""
+    sides = ["top", "right"] + ["left"] * left + ["bottom"] * bottom
+    axes.spines[sides].set_visible(False)
 
 
 def _garment(axes, image, title=None, vmin=0.0, vmax=1.0):
@@ -269,7 +276,7 @@ def plot_latent_map(model, split, class_names, uniform=False, size=20, reach=3.0
         raise ValueError(f"a map needs latent_dim 2; this model has {model.latent_dim}.")
     points = model.code(split.images)
     if uniform:
-        points, low, high = norm.cdf(points), np.zeros(2), np.ones(2)
+        points, low, high = ndtr(points), np.zeros(2), np.ones(2)
     elif model.is_variational:
         low, high = np.full(2, -reach), np.full(2, reach)
     else:
@@ -278,7 +285,7 @@ def plot_latent_map(model, split, class_names, uniform=False, size=20, reach=3.0
     side = (np.arange(size) + 0.5) / size
     right, up = np.meshgrid(side, side[::-1])
     codes = np.stack([right.ravel(), up.ravel()], axis=1)
-    codes = norm.ppf(codes) if uniform else low + codes * (high - low)
+    codes = ndtri(codes) if uniform else low + codes * (high - low)
     figure = _figure(
         11,
         6.0,
@@ -323,7 +330,7 @@ def plot_history(history, title="Training", log=False):
             axes.set_yscale("log")
             _plain_ticks(axes)
         axes.legend(frameon=False, fontsize=8)
-        sns.despine(ax=axes)
+        _despine(axes)
     figure.suptitle(title, fontsize=11)
     return figure
 
@@ -349,6 +356,8 @@ def plot_lines(frame, x, y, hue=None, title="", xlabel=None, ylabel=None, log=Fa
         log: Axes that are logarithmic (base 2 for x): "x", "y" or "xy"; False for none.
         alt: Alt text; made from the labels if None.
     """
+    import seaborn as sns
+
     xlabel, ylabel = xlabel or x, ylabel or y
     figure = _figure(
         6.4, 3.8, alt or f"Line chart of {ylabel} against {xlabel}{', a line each ' + hue if hue else ''}."
@@ -378,7 +387,7 @@ def plot_lines(frame, x, y, hue=None, title="", xlabel=None, ylabel=None, log=Fa
         _plain_ticks(axes)
     if hue:
         axes.get_legend().set_title("")
-    sns.despine(ax=axes)
+    _despine(axes)
     return figure
 
 
@@ -404,7 +413,7 @@ def plot_estimates(groups, truth, title="", xlabel=""):
         axes.axvline(truth, color="black", linewidth=1, linestyle="--")
         axes.set(yticks=[])
         axes.set_title(label, fontsize=9, loc="left")
-        sns.despine(ax=axes, left=True)
+        _despine(axes, left=True)
     rows[-1].set_xlabel(xlabel + (" · " if xlabel else "") + "dashed: true value")
     figure.suptitle(title, fontsize=11)
     return figure
@@ -435,7 +444,7 @@ def plot_convergence(draws, truth, title="", ylabel="", first=10):
     axes.set(xscale="log", xlabel="draws", ylabel=ylabel, xlim=(counts[0], counts[-1]))
     axes.set_title(title, fontsize=11)
     axes.legend(frameon=False, fontsize=8)
-    sns.despine(ax=axes)
+    _despine(axes)
     return figure
 
 
@@ -462,7 +471,7 @@ def plot_kl_per_latent(kl, threshold=None, title="KL of each latent"):
         axes.set_title(label, fontsize=9)
         if threshold is not None:
             axes.axhline(threshold, color="black", linewidth=1, linestyle="--")
-        sns.despine(ax=axes)
+        _despine(axes)
     panels[0].set_ylabel("nats per image")
     panels[0].set_ylim(0, 1.15 * max(1e-9, threshold or 0, *(np.max(values) for values in kl.values())))
     figure.suptitle(title, fontsize=11)
@@ -513,7 +522,7 @@ def plot_codes_and_prior(models, split, class_names, max_images=2_000, seed=1):
         low, high = np.percentile(np.concatenate([codes, draws]), [0.2, 99.8], axis=0)
         axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel="z[0]", ylabel="z[1]")
         axes.set_title(label, fontsize=10)
-        sns.despine(ax=axes)
+        _despine(axes)
     handles = panels[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=6, fontsize=8, markerscale=4, frameon=False)
     return figure
@@ -530,7 +539,7 @@ def plot_wardrobe(model, columns=24, rows=8, title="", scale=0.42):
         scale: Size of a picture in inches.
     """
     right, up = np.meshgrid((np.arange(columns) + 0.5) / columns, 1 - (np.arange(rows) + 0.5) / rows)
-    images = model.decode(norm.ppf(np.stack([right.ravel(), up.ravel()], axis=1)))
+    images = model.decode(ndtri(np.stack([right.ravel(), up.ravel()], axis=1)))
     alt = f"{rows} rows of {columns} decoded garments that change step by step from neighbour to neighbour."
     return plot_sheet(images, columns, title, scale, alt)
 
@@ -588,7 +597,7 @@ def plot_bottleneck(images, z, x_hat, title="", columns=2):
         line[1].axhline(0, color="0.6", linewidth=0.6)
         if top:
             line[1].set_title(f"its code: {z.shape[1]} numbers", fontsize=9)
-        sns.despine(ax=line[1], left=True, bottom=True)
+        _despine(line[1], left=True, bottom=True)
     if title:
         figure.suptitle(title, fontsize=11)
     return figure
@@ -612,7 +621,7 @@ def plot_code_spread(spreads, title="Spread of each code unit over images"):
             axes.text(unit, 0, "×", color=COLOURS[3], ha="center", va="center", fontsize=13, fontweight="bold")
         axes.set(title=label, xlabel="code unit (a cross: no spread at all)", ylabel="standard deviation")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        sns.despine(ax=axes)
+        _despine(axes)
     figure.suptitle(title, fontsize=11)
     return figure
 
@@ -663,6 +672,8 @@ def plot_pixel_values(split, class_names, max_images=500):
         class_names: Names of the ten classes.
         max_images: Number of images of each class for the ridges, the first ones; the histogram takes all.
     """
+    import seaborn as sns
+
     figure = _figure(
         9.6,
         4.4,
@@ -682,7 +693,7 @@ def plot_pixel_values(split, class_names, max_images=500):
     )
     whole.set(yscale="log", xlabel="pixel value", ylabel="pixels", xlim=(-0.02, 1.02))
     whole.set_title("all pixels", fontsize=11)
-    sns.despine(ax=whole)
+    _despine(whole)
     for label, name in enumerate(class_names):
         axes = figure.add_subplot(grid[label, 1])
         values = split.images[split.labels == label][:max_images].ravel()
@@ -693,7 +704,7 @@ def plot_pixel_values(split, class_names, max_images=500):
         axes.set_ylim(0, 1.02 * axes.get_ylim()[1] / 1.05)
         if label < 9:
             axes.set_xticks([])
-        sns.despine(ax=axes, left=True)
+        _despine(axes, left=True)
         if label == 0:
             axes.set_title("pixels above 0, class by class", fontsize=11)
     return figure
@@ -707,6 +718,8 @@ def plot_ink(split, class_names, title="Ink per garment: the mean pixel of each 
         class_names: Names of the ten classes.
         title: Text above the figure.
     """
+    import seaborn as sns
+
     ink = split.flat.mean(axis=1)
     means = np.array([ink[split.labels == label].mean() for label in range(len(class_names))])
     order = np.argsort(means)
@@ -734,7 +747,7 @@ def plot_ink(split, class_names, title="Ink per garment: the mean pixel of each 
     axes.scatter(means[order], range(len(names)), color="black", s=22, zorder=3)
     axes.axvline(ink.mean(), color="black", linestyle=":", linewidth=1)
     axes.set(xlabel="mean pixel of an image (dot: class mean; dotted line: mean of all)", ylabel="", title=title)
-    sns.despine(ax=axes)
+    _despine(axes)
     return figure
 
 
@@ -767,7 +780,7 @@ def plot_guessers(chosen_on, fresh, title="Guessers: chosen on one set of images
     for line in (axes.axvline, axes.axhline):
         line(10, color="black", linestyle=":", linewidth=1)
     axes.set(xlabel="accuracy % where the choice is made", ylabel="accuracy % on fresh images", title=title)
-    sns.despine(ax=axes)
+    _despine(axes)
     return figure
 
 
@@ -782,6 +795,8 @@ def plot_twins(images, pool, index, distance, threshold, n=10):
         threshold: Distance below which a pair counts as near-duplicate.
         n: Number of pairs to show.
     """
+    import seaborn as sns
+
     closest = np.argsort(distance)[:n]
     figure = _figure(
         0.9 * n + 0.6,
@@ -802,7 +817,7 @@ def plot_twins(images, pool, index, distance, threshold, n=10):
     axes.axvline(threshold, color=COLOURS[3], linestyle="--", label="threshold")
     axes.set(yscale="log", ylabel="test images", xlabel="distance to the nearest training image (root mean square)")
     axes.legend(frameon=False)
-    sns.despine(ax=axes)
+    _despine(axes)
     figure.suptitle("The closest pairs, and all distances", fontsize=11)
     return figure
 
@@ -834,7 +849,7 @@ def plot_pixel_cost(values, title="What a prediction costs, for one pixel"):
         axes.plot(x, _coin(x, x), "o", color=colour, clip_on=False, zorder=3)
     axes.set(xlabel="prediction x_hat", ylabel="cost, nats", title=title, ylim=(0, 2.5), xlim=(0, 1))
     axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.02, 0.5))
-    sns.despine(ax=axes)
+    _despine(axes)
     return figure
 
 
@@ -873,7 +888,7 @@ def plot_number_line(marks, low, high, title="Where every model of the course wi
     span = max(marks.values()) - min(marks.values())
     axes.set(title=title, xlabel="binary cross-entropy, nats per image (less is better)", ylim=(-1.25, 1.25), yticks=[])
     axes.set_xlim(min(marks.values()) - 0.12 * span, max(marks.values()) + 0.12 * span)
-    sns.despine(ax=axes, left=True)
+    _despine(axes, left=True)
     return figure
 
 
@@ -897,7 +912,7 @@ def plot_components(mean, components, title="The mean image, then the directions
         axes.imshow(component.reshape(28, 28), cmap="PuOr", vmin=-reach, vmax=reach, interpolation="nearest")
         axes.set(xticks=[], yticks=[])
         axes.set_title(f"{i}", fontsize=9)
-        sns.despine(ax=axes, left=True, bottom=True)
+        _despine(axes, left=True, bottom=True)
     figure.suptitle(title, fontsize=11)
     return figure
 
@@ -919,7 +934,7 @@ def plot_two_descents(losses, title="The same training loop, two scales of pixel
         axes.set(title=label, xlabel="step", ylabel="nats per image")
         large = np.abs(values).max() > 1e6
         axes.yaxis.set_major_formatter(lambda y, _, large=large: f"{y / 1e6:,.0f} million" if large else f"{y:,.0f}")
-        sns.despine(ax=axes)
+        _despine(axes)
     figure.suptitle(title, fontsize=11)
     return figure
 
@@ -977,6 +992,8 @@ def plot_counts(counts, title=""):
         counts: Dict of label to array (h, w).
         title: Text above the figure.
     """
+    import seaborn as sns
+
     figure = _figure(3.0 * len(counts), 3.3, f"Squares of whole numbers: {', '.join(counts)}.")
     highest = max(np.max(values) for values in counts.values())
     for axes, (label, values) in zip(figure.subplots(1, len(counts), squeeze=False)[0], counts.items(), strict=True):
@@ -1023,6 +1040,8 @@ def plot_uncertainty(images, mean, spread, title="Where the VAE is unsure"):
         spread: Standard deviation of each pixel, from the same function, same shape.
         title: Text above the figure.
     """
+    import seaborn as sns
+
     n = len(images)
     figure = _figure(
         2.2 + 0.85 * n, 3.1, f"{n} garments, below each the mean of decoded draws and a map of their spread by pixel."
@@ -1052,6 +1071,8 @@ def plot_rate_distortion(table, title="Rate and distortion, judged at beta = 1",
         title: Text above the figure.
         floor: Distortion that none can get below, drawn as a line; None draws none.
     """
+    import seaborn as sns
+
     names = list(table.model.unique())
     figure = _figure(7.4 if len(names) > 6 else 6.6, 4.6 if len(names) > 6 else 4.2, None)
     figure.alt = f"Scatter of reconstruction against KL for {', '.join(names)}."
@@ -1082,7 +1103,7 @@ def plot_rate_distortion(table, title="Rate and distortion, judged at beta = 1",
     axes.set(xlim=(-0.02 * right, end), ylim=(low, high), title=title)
     axes.set(xlabel="rate: KL, nats per image", ylabel="distortion: reconstruction, nats per image")
     axes.legend(title="", fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-    sns.despine(ax=axes)
+    _despine(axes)
     return figure
 
 
@@ -1118,7 +1139,7 @@ def plot_scores(table, by, value, hue, reference=None, title="", xlabel=None, lo
     axes.grid(axis="y", color="0.9")
     axes.set_axisbelow(True)
     figure.legend(*axes.get_legend_handles_labels(), fontsize=8, frameon=False, ncols=4, loc="outside lower center")
-    sns.despine(ax=axes, left=True)
+    _despine(axes, left=True)
     return figure
 
 
@@ -1163,7 +1184,7 @@ def plot_trials(table, by, value, title="", xlabel=None):
     axes.grid(axis="y", color="0.9")
     axes.set_axisbelow(True)
     figure.legend(*axes.get_legend_handles_labels(), fontsize=8, frameon=False, ncols=3, loc="outside lower center")
-    sns.despine(ax=axes, left=True)
+    _despine(axes, left=True)
     return figure
 
 
@@ -1194,5 +1215,5 @@ def plot_sweeps(tables, value, title="Every training is a dot", xlabel=None):
     axes.set_xlim(low - 0.15, 1.2 * high)
     axes.set(yticks=range(len(tables)), yticklabels=tables, ylim=(len(tables) - 0.5, -0.5), title=title)
     axes.set(xlabel=xlabel or f"{value}, above the best mean of its row")
-    sns.despine(ax=axes, left=True)
+    _despine(axes, left=True)
     return figure
