@@ -293,9 +293,9 @@ def _mse_per_image(images, x_hat):
     return np.square(images - x_hat).reshape(len(images), -1).mean(axis=1)
 
 
-def _finite(name, values):
-    """The values as float64, or an error where one is NaN or infinite: a mean would pass it on without a word."""
-    values = np.asarray(values, dtype="float64")
+def _finite(name, values, dtype="float64"):
+    """The values as floats, or an error where one is NaN or infinite: a mean would pass it on without a word."""
+    values = np.asarray(values, dtype=dtype)
     wrong = values.size - np.count_nonzero(np.isfinite(values))
     if wrong:
         raise ValueError(
@@ -458,8 +458,12 @@ def nearest(images, pool):
 
     Returns:
         Tuple (index into the pool, int (n,); distance, root mean squared pixel difference, float (n,)).
+
+    Raises:
+        ValueError: A value is not finite. A single one in the pool would be everybody's neighbour.
     """
-    flat, others = (np.asarray(a, dtype="float32").reshape(len(a), -1) for a in (images, pool))
+    named = {"images": images, "pool": pool}
+    flat, others = (_finite(name, a, "float32").reshape(len(a), -1) for name, a in named.items())
     # |x - y|^2 is smallest where x . y - |y|^2 / 2 is largest: one matrix product a piece.
     half = np.square(others).sum(axis=1) / 2
     starts = range(0, len(flat), 500)
@@ -729,7 +733,7 @@ def memorisation(samples, train, test):
         An `Estimate`; the standard error is that of a ratio of two means.
 
     Raises:
-        ValueError: All test images are among the training images.
+        ValueError: All test images are among the training images, or a value is not finite.
     """
     ours, theirs = (Estimate.of(nearest(images, train)[1]) for images in (samples, test))
     if theirs.value == 0:

@@ -810,3 +810,13 @@ def test_sets_of_features_and_pictures_that_are_not_finite_are_refused():
                 measure(*pair)
     with pytest.raises(ValueError, match="not finite"):
         metrics.sharpness(np.full((2, 28, 28, 1), np.nan))
+
+
+@pytest.mark.parametrize("name", ["images", "pool"])
+def test_a_neighbour_is_not_looked_for_among_values_that_are_not_finite(name):
+    sets = {"images": smooth_images(3, 1), "pool": smooth_images(5, 2)}
+    sets[name][1, 2, 3] = np.nan
+    with pytest.raises(ValueError, match=f"{name} holds 1 values"):
+        metrics.nearest(**sets)
+    with pytest.raises(ValueError, match="not finite"):
+        metrics.memorisation(sets["images"], sets["pool"], smooth_images(3, 3))
