@@ -68,7 +68,7 @@ readme: setup ## write the table of results in README.md again
 
 # One set of versions for every supported Python and system: uv resolves for all of them at once. What is locked already
 # stays while requirements.in allows it:  make lock LOCK_FLAGS=--upgrade  takes the newest.
-lock: setup ## lock the packages of requirements.in anew, in requirements.txt
+lock: setup ## lock the packages of requirements.in again, in requirements.txt
 	$(VENV) -m pip install --quiet --disable-pip-version-check "uv>=0.9"
 	$(VENV) -m uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	  --no-config --custom-compile-command "make lock" -o requirements.txt \

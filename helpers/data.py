@@ -124,7 +124,7 @@ def find(directory=None, verbose=True):
 
     Order: the folder given or, without one, ``FASHION_MNIST_DIR``; ``data/fashion-mnist/``; Keras' cache; the
     folder of Debian's package ``dataset-fashion-mnist``, ``/usr/share/datasets/fashion-mnist/``. Debian comes last
-    because its files are packed anew, so that each has to be unpacked before it is known to be right.
+    because its files are packed by another gzip, so that each has to be unpacked before it is known to be right.
     A folder that the reader named must be right; nothing else is tried instead of it. Keras' cache and Debian's
     folder belong to others: if a file in them is wrong, a line says so and the search goes on.
 

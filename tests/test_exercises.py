@@ -229,8 +229,8 @@ def test_precision_by_hand(capsys):
 def test_better_thief(tiny, monkeypatch, capsys):
     """Judged by a toy: how dark the pictures are is their distance, how even they are their memorisation."""
 
-    def judge(pictures, dataset, eye):
-        assert (dataset, eye) == (tiny, "eye")
+    def judge(pictures, dataset, garment_classifier):
+        assert (dataset, garment_classifier) == (tiny, "garment_classifier")
         return {
             "frechet_distance": metrics.Estimate(float(1 - pictures.mean()), 0.0),
             "memorisation": metrics.Estimate(float(1 - pictures.std()), 0.0),
@@ -244,9 +244,9 @@ def test_better_thief(tiny, monkeypatch, capsys):
     even = np.ones((500, 28, 28, 1))
     uneven = even.copy()
     uneven[:, ::2] = 0.2
-    assert exercises.check("06.3", 0.9 * even, tiny, "eye", Grey()) is True
+    assert exercises.check("06.3", 0.9 * even, tiny, "garment_classifier", Grey()) is True
     wrong = {"500 pictures": even[:9], "clip": 2 * even, "for copies": uneven, "Fréchet distance": 0.4 * even}
     for word, answer in wrong.items():
         capsys.readouterr()
-        assert exercises.check("06.3", answer, tiny, "eye", Grey()) is False
+        assert exercises.check("06.3", answer, tiny, "garment_classifier", Grey()) is False
         assert word in capsys.readouterr().out

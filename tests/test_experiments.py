@@ -203,8 +203,8 @@ def test_comparison_evaluates_each_model_and_three_ways_to_sample_it(experiment,
         "variants": {"VAE": {}, "autoencoder": {"model": "dense_autoencoder", "arguments": {"latent_dim": 3}}},
         "seeds": [1],
     }
-    eye = classifier.build()
-    monkeypatch.setattr(classifier, "load", lambda slug: eye)
+    garment_classifier = classifier.build()
+    monkeypatch.setattr(classifier, "load", lambda slug: garment_classifier)
     monkeypatch.setattr(experiments, "COMPARISONS", {"toy_comparison": setting})
     size = {"train": len(tiny.train), "test": len(tiny.test)}
     monkeypatch.setattr(experiments, "EVALUATION", experiments.EVALUATION | size)
@@ -225,7 +225,7 @@ def test_comparison_evaluates_each_model_and_three_ways_to_sample_it(experiment,
             "mixture": priors.GaussianMixture(codes, components=20),
         }.items():
             pictures = np.clip(model.decode(sampler.sample(len(tiny.test), seed=1)), 0, 1)
-            for name, estimate in metrics.judge_samples(pictures, tiny, eye).items():
+            for name, estimate in metrics.judge_samples(pictures, tiny, garment_classifier).items():
                 assert table[f"{way}_{name}"][row] == pytest.approx(estimate.value, rel=1e-4)
     weights = vae.encoder.count_params() + vae.decoder.count_params()
     assert table.parameters.tolist()[:3] == [3 * 784, 4 * 784, weights], "PCA keeps its components and the mean"

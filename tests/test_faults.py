@@ -134,6 +134,7 @@ def victim(*arguments):
     ("net", "kills"),
     [
         ("dense", 2),
+        ("conv", 1),  # in the midst of writing its state
         pytest.param("dense", 5, marks=pytest.mark.nightly),
         pytest.param("conv", 2, marks=pytest.mark.nightly),
     ],
@@ -383,11 +384,11 @@ class Store:
 
     def make(self):
         self.garments.place(self.path["images"].parent)
-        self.model, self.eye = checkpoints.plan("toy_ae").build(), classifier.build()
+        self.model, self.classifier = checkpoints.plan("toy_ae").build(), classifier.build()
         history, shelf = {"loss": [0.1 + 0.2, 1e-7]}, self.path["checkpoint"].parent
         checkpoints.save(self.model, "toy_ae", history, {"mse": 0.5}, shelf)
         about = {"configuration": classifier.configuration(course.FASHION_MNIST), "metrics": {"accuracy": 0.9}}
-        weights.store(self.eye, self.path["classifier"], about, 16)
+        weights.store(self.classifier, self.path["classifier"], about, 16)
         rows = [{"model": "a", "mse": 0.5, "seed": 1}, {"model": "b", "mse": 0.25, "seed": 2}]
         files.write_sealed(self.path["result"], {"data": "fashion-mnist", "recipe": {"epochs": 3}, "rows": rows})
         inline([{"x": 3}], self.folder / "sweep", square)
@@ -409,8 +410,8 @@ class Store:
             return self.model.weight_arrays()
         if sort == "classifier":
             remedy = "Get the file again (git checkout)."
-            weights.restore(self.eye, self.path[sort], classifier.manifest(), remedy)
-            return self.eye.weight_arrays()
+            weights.restore(self.classifier, self.path[sort], classifier.manifest(), remedy)
+            return self.classifier.weight_arrays()
         if sort == "manifest":
             return checkpoints.manifest("toy_ae")
         if sort == "classifier manifest":
@@ -695,7 +696,7 @@ def hostile_npz(original, case):
 
 @pytest.mark.parametrize("sort", ["checkpoint", "classifier", "state"])
 def test_hostile_arrays_are_told_though_their_checksums_are_right(store, sort):
-    model = {"checkpoint": store.model, "classifier": store.eye}.get(sort)
+    model = {"checkpoint": store.model, "classifier": store.classifier}.get(sort)
 
     @generated(CASES, hostile)
     def attacked(case):
@@ -1144,8 +1145,8 @@ def test_data_of_one_class_can_be_trained_measured_and_drawn(tiny, trousers):
     assert all(np.isfinite(value) for value in metrics.measure(one, trousers).values())
     assert plotting.plot_latent_map(one, trousers.test, trousers.class_names).axes
     assert plotting.plot_codes_and_prior({"it": one}, trousers.test, trousers.class_names).axes
-    eye, _ = classifier.train(trousers, epochs=1, verbose=False)
-    assert classifier.measure(eye, trousers)["accuracy"] == 1
+    garment_classifier, _ = classifier.train(trousers, epochs=1, verbose=False)
+    assert classifier.measure(garment_classifier, trousers)["accuracy"] == 1
 
 
 def test_probes_of_one_class_are_right_or_say_why_not(trousers):

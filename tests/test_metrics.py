@@ -729,21 +729,23 @@ def test_gap_that_has_no_meaning_is_refused(codes, factor, message):
 
 
 @pytest.fixture(scope="module")
-def eye():
+def garment_classifier():
     return classifier.build()
 
 
-def test_pictures_are_judged_against_as_many_test_images(tiny, eye):
+def test_pictures_are_judged_against_as_many_test_images(tiny, garment_classifier):
     images = tiny.train.images[:80]
-    found = metrics.judge_samples(images, tiny, eye)
-    real, seen = (eye.features(part) for part in (tiny.test.images[:80], images))
+    found = metrics.judge_samples(images, tiny, garment_classifier)
+    real, seen = (garment_classifier.features(part) for part in (tiny.test.images[:80], images))
     assert found["frechet_distance"] == metrics.frechet_distance(seen, real)
     assert (found["precision"], found["recall"]) == metrics.precision_recall(real, seen)
     assert found["memorisation"].value == 0
-    assert metrics.judge_samples(tiny.test.images, tiny, eye)["frechet_distance"].value == pytest.approx(0, abs=1e-6)
-    assert metrics.frechet_floor(tiny, eye, n=80) == found["frechet_distance"]
+    assert metrics.judge_samples(tiny.test.images, tiny, garment_classifier)["frechet_distance"].value == pytest.approx(
+        0, abs=1e-6
+    )
+    assert metrics.frechet_floor(tiny, garment_classifier, n=80) == found["frechet_distance"]
     with pytest.raises(ValueError, match="1 to 120"):
-        metrics.judge_samples(tiny.train.images[:121], tiny, eye)
+        metrics.judge_samples(tiny.train.images[:121], tiny, garment_classifier)
 
 
 SAMPLES = {"frechet_distance", "precision", "recall", "memorisation"}
@@ -751,9 +753,9 @@ ANY = {"mse", "psnr", "ssim", "linear_probe", "nearest_neighbours_accuracy", "in
 RATE = {"negative_elbo", "reconstruction", "kl", "mutual_information", "marginal_kl", "active_units"}
 
 
-def test_evaluation_has_every_number_that_applies(tiny, eye, capsys):
+def test_evaluation_has_every_number_that_applies(tiny, garment_classifier, capsys):
     def judge(model, **more):
-        return metrics.evaluate(model, tiny, eye, samples=100, pairs=20, **more)
+        return metrics.evaluate(model, tiny, garment_classifier, samples=100, pairs=20, **more)
 
     vae, plain, pca = small_vae(), small_autoencoder(), baselines.PCA(tiny.train.images, 3)
     numbers = judge(vae, seed=4)
@@ -763,7 +765,7 @@ def test_evaluation_has_every_number_that_applies(tiny, eye, capsys):
     assert numbers["kl"].value == pytest.approx(
         numbers["mutual_information"].value + numbers["marginal_kl"].value, rel=1e-5
     )
-    own = metrics.judge_samples(vae.sample(100, seed=4), tiny, eye)
+    own = metrics.judge_samples(vae.sample(100, seed=4), tiny, garment_classifier)
     assert {name: numbers[name] for name in SAMPLES} == own
 
     numbers = judge(plain, verbose=False)
@@ -775,14 +777,14 @@ def test_evaluation_has_every_number_that_applies(tiny, eye, capsys):
     assert set(numbers) == ANY | SAMPLES | {"dead_units"}
     # the same sampler gives an autoencoder the same treatment
     mixture = priors.GaussianMixture(plain.encode(tiny.train.images), components=2)
-    by_hand = metrics.judge_samples(plain.decode(mixture.sample(100, 1)), tiny, eye)
+    by_hand = metrics.judge_samples(plain.decode(mixture.sample(100, 1)), tiny, garment_classifier)
     assert judge(plain, sampler=mixture, verbose=False)["frechet_distance"] == by_hand["frechet_distance"]
 
 
-def test_evaluation_of_a_collapsed_model_leaves_out_what_has_no_value(tiny, eye):
+def test_evaluation_of_a_collapsed_model_leaves_out_what_has_no_value(tiny, garment_classifier):
     vae = small_vae()
     vae.decoder.get_layer("logits").kernel.assign(np.zeros((16, 784)))
-    numbers = metrics.evaluate(vae, tiny, eye, samples=50, pairs=10, verbose=False)
+    numbers = metrics.evaluate(vae, tiny, garment_classifier, samples=50, pairs=10, verbose=False)
     assert set(numbers) == (ANY | RATE | SAMPLES) - {"interpolation_smoothness"}
     row = metrics.flat(numbers)
     assert json.dumps(row, allow_nan=False)

@@ -191,8 +191,7 @@ class Runner:
     def explain(self):
         """Stop, and keep the last line of what the process said as the fault."""
         self.stop()
-        self.errors.seek(0)
-        last = self.errors.read().decode(errors="replace").strip().splitlines()
+        last = self.said.strip().splitlines()
         self.result.fault = last[-1] if last else f"exit status {self.process.returncode}"
 
     def stop(self):
@@ -205,6 +204,10 @@ class Runner:
             self.process.kill()
             self.process.wait()
         self.process.stdout.close()
+        if not self.errors.closed:
+            self.errors.seek(0)
+            self.said = self.errors.read().decode(errors="replace")
+            self.errors.close()
 
 
 def run(runners):

@@ -177,3 +177,15 @@ def open_and_run(page, server, path, done, timeout=120_000):
                 raise
     if page.locator(failed).count():
         raise RuntimeError(f"a cell failed:\n{page.locator(failed).first.inner_text()}")
+
+
+@contextlib.contextmanager
+def listening_page(browser, width, height):
+    """A page, and the list of what it complains of in its console."""
+    page = browser.new_page(viewport={"width": width, "height": height})
+    page.set_default_timeout(30_000)
+    complaints = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    yield page, complaints
+    page.close()

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from browser import serving
-from browser.conftest import listening_page
-from browser.serving import expect
+from browser.serving import expect, listening_page
 from helpers import checkpoints, wardrobe
 
 SETUP = """

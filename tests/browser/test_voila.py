@@ -7,8 +7,7 @@ import subprocess
 import pytest
 
 from browser import serving
-from browser.conftest import listening_page
-from browser.serving import expect
+from browser.serving import expect, listening_page
 from helpers import checkpoints, course
 
 
