@@ -8,7 +8,8 @@
 # the header says. A widget is made in a cell, so that is the main shell: the message waits until the running cell has ended.
 #
 # Surprising because the header's field exists to choose the shell, the change came in a minor version, and nothing is said.
-# Way round: ipykernel below 7.4.
+# Staying below 7.4 is no way round: up to 7.3 a kernel now and then leaves a cell unread until another client connects.
+# Way round: set `comm._reply_subshell_for = None` on each comm that is to answer beside a running cell.
 set -euo pipefail
 
 folder=$(mktemp -d)

@@ -411,6 +411,7 @@ class _Shell(ipywidgets.VBox):
         self._retitle(title)
         super().__init__([self._title, *children, self._error])
         self.add_class("lw-shell")
+        _answer_while_a_cell_runs(self)
 
     def __repr__(self):
         return f"<{self._what}: run the notebook to move them>"
@@ -897,6 +898,19 @@ class Explorer(_Shell):
 
 
 explorer = Explorer  # what notebooks call it
+
+
+def _answer_while_a_cell_runs(widget):
+    """Let a widget and all inside it hear the browser while a cell runs.
+
+    JupyterLab sends the moves of widgets to a subshell of the kernel, which answers beside the running cell. ipykernel
+    7.4 hands them to the shell in which the widget was made instead, so that they wait for the cell, unless this
+    attribute of the comm is absent or None (findings/ipykernel_comm_leaves_its_subshell.sh).
+    """
+    for child in getattr(widget, "children", ()):
+        _answer_while_a_cell_runs(child)
+    if widget.comm is not None:
+        widget.comm._reply_subshell_for = None
 
 
 def _close(widget):
