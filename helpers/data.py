@@ -98,9 +98,7 @@ def _found_or_fetched(directory, verbose):
 
 def _split(pixels, labels):
     """uint8 (n, 28, 28) and uint8 (n,), to a Split."""
-    # The type is named because 255 as a plain number would make float64 of it, twice the memory.
-    images = np.divide(pixels[..., np.newaxis], 255, dtype=np.float32)
-    return Split(images, labels.astype(np.int64))
+    return Split(pixels[..., np.newaxis], labels.astype(np.int64))
 
 
 # --------------------------------------------------------------------------------------------------
@@ -220,4 +218,4 @@ def packed_files(dataset):
 
 def _bytes_of(split):
     """A split's images as uint8 (n, 28, 28) and its labels as uint8 (n,)."""
-    return np.rint(split.images[..., 0] * 255).astype("uint8"), split.labels.astype("uint8")
+    return split.levels[..., 0], split.labels.astype("uint8")

@@ -88,13 +88,20 @@ def _variational(vae):
 
 
 def _losses_of_codes(vae, images, z, likelihood=None, batch_size=250):
-    """-log p(x | z), nats, (n,), for image i with code i."""
+    """-log p(x | z), nats, (len(z),), for image i with code i; after the last image comes the first again."""
 
     def batch(i):
-        part = slice(i, i + batch_size)
-        return vae.reconstruction_loss(images[part], vae.logits(z[part]), likelihood)
+        codes = z[i : i + batch_size]
+        x = images[np.arange(i, i + len(codes)) % len(images)]
+        return ops.convert_to_numpy(vae.reconstruction_loss(x, vae.logits(codes), likelihood))
 
-    return np.concatenate([ops.convert_to_numpy(batch(i)) for i in range(0, len(images), batch_size)])
+    return np.concatenate([batch(i) for i in range(0, len(z), batch_size)])
+
+
+def _in_pieces(function, *arrays, size=500):
+    """What a function of images says of each, asked for a few at a time, so that memory stays bounded."""
+    starts = range(0, max(1, len(arrays[0])), size)
+    return np.concatenate([function(*(array[i : i + size] for array in arrays)) for i in starts])
 
 
 def elbo_per_image(vae, images, samples=1, seed=1, likelihood=None):
@@ -173,7 +180,7 @@ def log_likelihood_per_image(vae, images, samples=1000, seed=1, batch_size=20):
         noise = generator.standard_normal((samples, *mean.shape)).astype("float32")
         z = mean + np.exp(log_var / 2) * noise
         flat = z.reshape(-1, vae.latent_dim)
-        log_x = -_losses_of_codes(vae, np.tile(x, (samples, 1, 1, 1)), flat).reshape(samples, -1)
+        log_x = -_losses_of_codes(vae, x, flat).reshape(samples, -1)
         # log p(z) - log q(z | x); the constants of the two normal densities cancel
         log_ratio = 0.5 * np.sum(noise**2 + log_var - z**2, axis=-1)
         out.append(logsumexp(log_x.astype("float64") + log_ratio, axis=0) - np.log(samples))
@@ -289,13 +296,20 @@ def mse(images, x_hat):
 
 
 def _mse_per_image(images, x_hat):
-    images, x_hat = _pairs(images, x_hat)
-    return np.square(images - x_hat).reshape(len(images), -1).mean(axis=1)
+    def errors(x, y):
+        return np.square(x.astype("float64") - y).reshape(len(x), -1).mean(axis=1)
+
+    return _in_pieces(errors, *_pairs(images, x_hat))
 
 
-def _finite(name, values, dtype="float64"):
-    """The values as floats, or an error where one is NaN or infinite: a mean would pass it on without a word."""
+def _finite(name, values, dtype=None):
+    """The values as floats, or an error where one is NaN or infinite: a mean would pass it on without a word.
+
+    Floats keep their type where no ``dtype`` is asked for; other numbers become float64.
+    """
     values = np.asarray(values, dtype=dtype)
+    if values.dtype.kind != "f":
+        values = values.astype("float64")
     wrong = values.size - np.count_nonzero(np.isfinite(values))
     if wrong:
         raise ValueError(
@@ -306,7 +320,7 @@ def _finite(name, values, dtype="float64"):
 
 
 def _pairs(images, x_hat):
-    """Both as float64, or an error where they are not of one shape or not finite."""
+    """Both as floats, or an error where they are not of one shape or not finite."""
     images, x_hat = _finite("images", images), _finite("x_hat", x_hat)
     if images.shape != x_hat.shape:
         raise ValueError(f"images have shape {images.shape} but x_hat has shape {x_hat.shape}; they must be equal.")
@@ -353,12 +367,11 @@ def ssim(images, x_hat):
     Returns:
         An `Estimate` over images.
     """
-    images, x_hat = _pairs(images, x_hat)
-    parts = [slice(i, i + 500) for i in range(0, len(images), 500)]
-    return Estimate.of(np.concatenate([_ssim_per_image(images[part], x_hat[part]) for part in parts]))
+    return Estimate.of(_in_pieces(_ssim_per_image, *_pairs(images, x_hat)))
 
 
 def _ssim_per_image(x, y):
+    x, y = x.astype("float64"), y.astype("float64")
     local = partial(gaussian_filter, sigma=(0, 1.5, 1.5, 0), truncate=3.5)
     mean_x, mean_y = local(x), local(y)
     var_x, var_y, covariance = local(x * x) - mean_x**2, local(y * y) - mean_y**2, local(x * y) - mean_x * mean_y
@@ -378,13 +391,11 @@ def bernoulli(images, x_hat):
     Returns:
         An `Estimate` over images, in nats per image.
     """
-    _pairs(images, x_hat)
-    parts = range(0, len(images), 1000)
-    return Estimate.of(
-        np.concatenate(
-            [ops.convert_to_numpy(losses.bernoulli(images[i : i + 1000], x_hat[i : i + 1000])) for i in parts]
-        )
-    )
+
+    def nats(x, y):
+        return ops.convert_to_numpy(losses.bernoulli(x, y))
+
+    return Estimate.of(_in_pieces(nats, *_pairs(images, x_hat)))
 
 
 def entropy_floor(images):
@@ -396,8 +407,12 @@ def entropy_floor(images):
     Returns:
         An `Estimate` in nats per image.
     """
-    x = check_images(images).reshape(len(images), -1).astype("float64")
-    return Estimate.of(-(xlogy(x, x) + xlogy(1 - x, 1 - x)).sum(axis=1))
+
+    def nats(x):
+        x = x.reshape(len(x), -1).astype("float64")
+        return -(xlogy(x, x) + xlogy(1 - x, 1 - x)).sum(axis=1)
+
+    return Estimate.of(_in_pieces(nats, check_images(images)))
 
 
 def binarise(images, seed=1):
@@ -423,9 +438,13 @@ def sharpness(images):
     Returns:
         An `Estimate` over images, in grey levels from 0 to 1. Noise counts as sharp too, so compare with real garments.
     """
-    images = _finite("images", images)[..., 0]
-    right, below = np.abs(np.diff(images, axis=2)), np.abs(np.diff(images, axis=1))
-    return Estimate.of((right.mean(axis=(1, 2)) + below.mean(axis=(1, 2))) / 2)
+
+    def steps(x):
+        x = x[..., 0].astype("float64")
+        right, below = np.abs(np.diff(x, axis=2)), np.abs(np.diff(x, axis=1))
+        return (right.mean(axis=(1, 2)) + below.mean(axis=(1, 2))) / 2
+
+    return Estimate.of(_in_pieces(steps, _finite("images", images)))
 
 
 def reconstruction_spread(vae, images, draws=100, seed=1):
@@ -465,11 +484,17 @@ def nearest(images, pool):
     named = {"images": images, "pool": pool}
     flat, others = (_finite(name, a, "float32").reshape(len(a), -1) for name, a in named.items())
     # |x - y|^2 is smallest where x . y - |y|^2 / 2 is largest: one matrix product a piece.
-    half = np.square(others).sum(axis=1) / 2
-    starts = range(0, len(flat), 500)
-    index = np.concatenate([np.argmax(flat[i : i + 500] @ others.T - half, axis=1) for i in starts])
+    half = _in_pieces(lambda y: np.square(y).sum(axis=1) / 2, others)
+
+    def closest(x):
+        likeness = x @ others.T
+        likeness -= half
+        return np.argmax(likeness, axis=1)
+
+    index = _in_pieces(closest, flat, size=200)
     # The distance itself is worked out again, because that product loses digits where x and y are close.
-    return index, np.sqrt(np.square(flat - others[index]).mean(axis=1, dtype="float64"))
+    distance = _in_pieces(lambda x, i: np.sqrt(np.square(x - others[i]).mean(axis=1, dtype="float64")), flat, index)
+    return index, distance
 
 
 def linear_probe(codes_train, labels_train, codes_test, labels_test):
@@ -638,7 +663,7 @@ def frechet_distance(features_a, features_b, resamples=50, seed=1):
     Raises:
         ValueError: The sets differ in shape, hold fewer than two images, or hold values that are not finite.
     """
-    a, b = _finite("features_a", features_a), _finite("features_b", features_b)
+    a, b = _finite("features_a", features_a, "float64"), _finite("features_b", features_b, "float64")
     if a.shape != b.shape or a.ndim != 2 or len(a) < 2:
         raise ValueError(
             f"features have shapes {a.shape} and {b.shape}; expected (n, k) twice with one n of 2 or more, "
@@ -699,7 +724,7 @@ def precision_recall(real, generated, neighbours=3):
     Raises:
         ValueError: A set has no more pictures than ``neighbours``.
     """
-    real, generated = _finite("real", real), _finite("generated", generated)
+    real, generated = _finite("real", real, "float64"), _finite("generated", generated, "float64")
     if min(len(real), len(generated)) <= neighbours:
         raise ValueError(f"sets of {len(real)} and {len(generated)} pictures; each needs more than {neighbours}.")
     return Estimate.of(_covered(generated, real, neighbours)), Estimate.of(_covered(real, generated, neighbours))

@@ -302,7 +302,7 @@ def load(verbose=True, sizes=None, directory=None):
     splits = {}
     for split, n in sizes.items():
         labels = _levels_of(split, n)[0]
-        splits[split] = Split(np.divide(images[split], 255, dtype=np.float32), labels)
+        splits[split] = Split(images[split], labels)
     dataset = Dataset(NAME, SLUG, CLASS_NAMES, **splits, source="helpers/wardrobe.py")
     if verbose:
         print(dataset)

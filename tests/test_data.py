@@ -11,12 +11,14 @@ import gzip
 import hashlib
 import http.server
 import os
+import pickle
 import re
 import shutil
 import struct
 import threading
 import time
 import tracemalloc
+import weakref
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
@@ -162,8 +164,33 @@ def test_flat_and_head_share_memory(tiny):
     train = data.load(tiny.place(tiny.elsewhere), verbose=False).train
     assert train.flat.shape == (50, 784)
     assert np.shares_memory(train.flat, train.images)
-    assert np.shares_memory(train.head(3).images, train.images)
+    assert np.shares_memory(train.head(3).levels, train.levels)
+    assert np.array_equal(train.head(3).images, train.images[:3])
     assert np.array_equal(train.head(3).labels, train.labels[:3])
+
+
+def test_levels_and_values_are_the_same_images():
+    levels = np.arange(784 * 2).astype("uint8").reshape(2, 28, 28, 1)
+    split = data.Split(levels, np.zeros(2, np.int64))
+    assert split.levels.dtype == np.uint8 and np.array_equal(split.levels, levels)
+    assert split.images.dtype == np.float32 and np.array_equal(split.images, levels / np.float32(255))
+    again = data.Split(split.images, split.labels)
+    assert np.array_equal(again.levels, levels) and np.array_equal(again.images, split.images)
+    copied = pickle.loads(pickle.dumps(split))
+    assert np.array_equal(copied.images, split.images) and np.array_equal(copied.labels, split.labels)
+
+
+def test_values_of_a_large_split_are_kept_while_somebody_holds_them(monkeypatch):
+    levels, labels = np.ones((20, 28, 28, 1), np.uint8), np.zeros(20, np.int64)
+    for kept in (20, 19):
+        monkeypatch.setattr("helpers.dataset.KEPT", kept)
+        split = data.Split(levels, labels)
+        held = split.images
+        assert split.images is held and split.flat.base is held
+        asked = weakref.ref(held)
+        del held
+        assert (asked() is not None) == (kept == 20)
+        assert np.array_equal(split.images, levels / np.float32(255))
 
 
 def test_of_class_gives_all_images_of_one_class(tiny):
