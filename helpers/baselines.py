@@ -1,24 +1,26 @@
 """PCA and the mean image: what every model has to beat. Both have a model's ``reconstruct``."""
 
 import copy
+import math
 
 import numpy as np
-from sklearn.decomposition import PCA as _PCA
+from scipy.linalg import eigh
 
-from helpers.dataset import IMAGE_SHAPE, check_images
+from helpers.dataset import IMAGE_SHAPE, pieces
 
 
 class MeanImage:
     """The trivial model: whatever comes in, the mean training image comes out.
 
     Args:
-        images: Training images, (n, 28, 28, 1).
+        images: Training images, (n, 28, 28, 1), or a `dataset.Split` of them.
     """
 
     latent_dim = 0
 
     def __init__(self, images):
-        self.image = check_images(images).mean(axis=0, dtype="float64").astype("float32")
+        total = sum(piece.sum(axis=0, dtype="float64") for piece in pieces(images))
+        self.image = (total / len(images)).astype("float32")
 
     def reconstruct(self, images):
         """The mean image once per image: float32 (n, 28, 28, 1)."""
@@ -28,15 +30,34 @@ class MeanImage:
 class PCA:
     """Principal component analysis as an autoencoder: the best linear one.
 
+    The components are the eigenvectors of the covariance of pixels. It is summed up piece by piece, so that the images
+    need not all be in memory as floats. The number of a component that lies furthest from 0 is positive.
+
     Args:
-        images: Training images, (n, 28, 28, 1).
+        images: Training images, (n, 28, 28, 1), or a `dataset.Split` of them.
         latent_dim: Largest number of components to keep.
+
+    Raises:
+        ValueError: There are fewer images or pixels than components.
     """
 
     def __init__(self, images, latent_dim=64):
-        flat = check_images(images).reshape(len(images), -1)
+        pixels = math.prod(IMAGE_SHAPE)
+        most = min(len(images), pixels)
+        if not 1 <= latent_dim <= most:
+            raise ValueError(
+                f"latent_dim is {latent_dim!r}; with {len(images):,} images it may be 1 to {most}."
+            )
         self.latent_dim = latent_dim
-        self._pca = _PCA(latent_dim, svd_solver="covariance_eigh").fit(flat)
+        self._mean = MeanImage(images).image.ravel()
+        covariance = np.zeros((pixels, pixels))
+        for piece in pieces(images):
+            centred = piece.reshape(len(piece), -1) - self._mean
+            covariance += centred.T @ centred
+        _, vectors = eigh(covariance, subset_by_index=(pixels - latent_dim, pixels - 1))
+        self._components = vectors.T[::-1].astype("float32")
+        largest = np.abs(self._components).argmax(axis=1)
+        self._components *= np.sign(self._components[range(latent_dim), largest])[:, None]
 
     def encode(self, images, latent_dim=None):
         """Codes of images; fewer latents are the first of the full code.
@@ -48,14 +69,13 @@ class PCA:
         Returns:
             Codes, float32 (n, latent_dim).
         """
-        flat = check_images(images).reshape(len(images), -1)
-        return self._pca.transform(flat)[:, : latent_dim or self.latent_dim].astype("float32")
+        kept = self._components[: latent_dim or self.latent_dim].T
+        return np.concatenate([(piece.reshape(len(piece), -1) - self._mean) @ kept for piece in pieces(images)])
 
     def decode(self, z):
         """Images of codes, float32 (n, 28, 28, 1); values may leave [0, 1]."""
-        z = np.asarray(z)
-        flat = z @ self._pca.components_[: z.shape[1]] + self._pca.mean_
-        return flat.reshape(-1, *IMAGE_SHAPE).astype("float32")
+        z = np.asarray(z, dtype="float32")
+        return (z @ self._components[: z.shape[1]] + self._mean).reshape(-1, *IMAGE_SHAPE)
 
     def reconstruct(self, images, latent_dim=None):
         """Images from their first components.

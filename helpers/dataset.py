@@ -178,6 +178,24 @@ class Dataset:
         return replace(self, **smaller)
 
 
+def pieces(images, size=2_000):
+    """Go through images a few at a time, so that of a large split only these become floats.
+
+    Args:
+        images: A `Split`, or an array (n, 28, 28, 1) with values in [0, 1].
+        size: Number of images in a piece.
+
+    Yields:
+        Arrays float32 (m, 28, 28, 1), the last of them shorter, all of them read-only.
+
+    Raises:
+        ValueError: As in `check_images`.
+    """
+    stored = images._stored if isinstance(images, Split) else check_images(images)
+    for i in range(0, len(stored), size):
+        yield _values(stored[i : i + size])
+
+
 def _is_integer(value):
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 

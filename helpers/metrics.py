@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from helpers import course, interpolation, losses, priors
-from helpers.dataset import check_images
+from helpers.dataset import Split, check_images, pieces
 from helpers.machinery.backend import ops
 
 ACTIVE = 0.01  # variance of z_mean from which a latent counts as active (Burda et al. 2015)
@@ -473,7 +473,7 @@ def nearest(images, pool):
 
     Args:
         images: Array (n, 28, 28, 1).
-        pool: Images to search, (m, 28, 28, 1).
+        pool: Images to search, (m, 28, 28, 1), or a `dataset.Split` of them.
 
     Returns:
         Tuple (index into the pool, int (n,); distance, root mean squared pixel difference, float (n,)).
@@ -481,20 +481,34 @@ def nearest(images, pool):
     Raises:
         ValueError: A value is not finite. A single one in the pool would be everybody's neighbour.
     """
-    named = {"images": images, "pool": pool}
-    flat, others = (_finite(name, a, "float32").reshape(len(a), -1) for name, a in named.items())
-    # |x - y|^2 is smallest where x . y - |y|^2 / 2 is largest: one matrix product a piece.
-    half = _in_pieces(lambda y: np.square(y).sum(axis=1) / 2, others)
-
-    def closest(x):
-        likeness = x @ others.T
-        likeness -= half
-        return np.argmax(likeness, axis=1)
-
-    index = _in_pieces(closest, flat, size=200)
+    flat = _finite("images", images, "float32").reshape(len(images), -1)
+    best, index = np.full(len(flat), -np.inf, "float32"), np.zeros(len(flat), "int64")
+    near = np.empty_like(flat)
+    for first, others in _rows_of(pool):
+        # |x - y|^2 is smallest where x . y - |y|^2 / 2 is largest: one matrix product a piece.
+        half = np.square(others).sum(axis=1) / 2
+        for i in range(0, len(flat), 500):
+            part = slice(i, i + 500)
+            likeness = flat[part] @ others.T - half
+            winner = likeness.argmax(axis=1)
+            value = likeness[range(len(winner)), winner]
+            better = value > best[part]
+            best[part][better], index[part][better] = value[better], first + winner[better]
+            near[part][better] = others[winner[better]]
     # The distance itself is worked out again, because that product loses digits where x and y are close.
-    distance = _in_pieces(lambda x, i: np.sqrt(np.square(x - others[i]).mean(axis=1, dtype="float64")), flat, index)
+    distance = _in_pieces(lambda x, y: np.sqrt(np.square(x - y).mean(axis=1, dtype="float64")), flat, near)
     return index, distance
+
+
+def _rows_of(pool, size=5_000):
+    """Pieces of a pool as rows, each with the number of its first."""
+    if not isinstance(pool, Split):
+        pool = _finite("pool", pool, "float32")
+        pool = [pool[i : i + size] for i in range(0, len(pool), size)]
+    else:
+        pool = pieces(pool, size)
+    for i, piece in enumerate(pool):
+        yield i * size, piece.reshape(len(piece), -1)
 
 
 def linear_probe(codes_train, labels_train, codes_test, labels_test):
@@ -751,7 +765,7 @@ def memorisation(samples, train, test):
 
     Args:
         samples: Generated pictures, (n, 28, 28, 1).
-        train: Images the model was trained on, (m, 28, 28, 1).
+        train: Images the model was trained on, (m, 28, 28, 1), or a `dataset.Split` of them.
         test: Images the model has not seen, (k, 28, 28, 1).
 
     Returns:
@@ -790,7 +804,7 @@ def judge_samples(images, dataset, classifier, memory=2000):
         "frechet_distance": frechet_distance(generated, seen),
         "precision": precision,
         "recall": recall,
-        "memorisation": memorisation(images[:memory], dataset.train.images, real[:memory]),
+        "memorisation": memorisation(images[:memory], dataset.train, real[:memory]),
     }
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 from scipy.special import ndtr, ndtri, xlogy
 
 from helpers import course, interpolation, seeds
+from helpers.dataset import pieces
 
 GREY = "gray_r"  # dark garment on white paper reads best beside text
 # Seaborn's "colorblind" palette. Seaborn itself is imported where it draws, because its import takes most of a second.
@@ -155,7 +156,7 @@ def plot_classes(split, class_names, examples=10, title="", seed=1):
     generator = np.random.default_rng(seed)
     rows = {}
     for label, name in enumerate(class_names):
-        images = split.images[split.labels == label]
+        images = split.of_class(label)
         chosen = images[generator.choice(len(images), examples, replace=False)]
         rows[name] = np.concatenate([images.mean(axis=0, keepdims=True), chosen])
     alt = f"Ten rows, one a class ({', '.join(class_names)}): the mean image, then {examples} random examples."
@@ -684,10 +685,8 @@ def plot_pixel_values(split, class_names, max_images=500):
     grid = figure.add_gridspec(10, 2)
     whole = figure.add_subplot(grid[:, 0])
     # Piece by piece, because bincount makes eight bytes of each pixel.
-    counts = sum(
-        np.bincount(np.rint(255 * split.flat[i : i + 5_000]).astype("uint8").ravel(), minlength=256)
-        for i in range(0, len(split), 5_000)
-    )
+    levels = split.levels
+    counts = sum(np.bincount(levels[i : i + 5_000].ravel(), minlength=256) for i in range(0, len(levels), 5_000))
     sns.histplot(
         x=np.arange(256) / 255, weights=counts, bins=64, binrange=(0, 1), color=COLOURS[0], linewidth=0, ax=whole
     )
@@ -696,7 +695,7 @@ def plot_pixel_values(split, class_names, max_images=500):
     _despine(whole)
     for label, name in enumerate(class_names):
         axes = figure.add_subplot(grid[label, 1])
-        values = split.images[split.labels == label][:max_images].ravel()
+        values = split.of_class(label)[:max_images].ravel()
         values = values[values > 0]
         sns.kdeplot(x=values[::17], bw_adjust=0.6, clip=(0, 1), fill=True, color=COLOURS[label], alpha=0.75, ax=axes)
         axes.set(xlim=(-0.02, 1.02), yticks=[], ylabel="", xlabel="pixel value" if label == 9 else "")
@@ -720,7 +719,7 @@ def plot_ink(split, class_names, title="Ink per garment: the mean pixel of each 
     """
     import seaborn as sns
 
-    ink = split.flat.mean(axis=1)
+    ink = np.concatenate([piece.mean(axis=(1, 2, 3)) for piece in pieces(split)])
     means = np.array([ink[split.labels == label].mean() for label in range(len(class_names))])
     order = np.argsort(means)
     names = [class_names[label] for label in order]

@@ -16,6 +16,7 @@ from helpers.dataset import check_images
 from helpers.machinery import fused
 from helpers.machinery.backend import keras, ops
 from helpers.machinery.interrupts import Interrupts
+from helpers.machinery.memory import give_back
 from helpers.machinery.progress import TrainingProgress
 from helpers.machinery.state import State
 
@@ -199,6 +200,7 @@ def fit(model, dataset, *, state=None, callbacks=(), verbose=True, **recipe):
     finally:
         if model.is_variational:
             model.beta.assign(beta)  # also where the reader interrupts a warm-up
+        give_back()
     return memory.history
 
 
