@@ -45,9 +45,7 @@ class PCA:
         pixels = math.prod(IMAGE_SHAPE)
         most = min(len(images), pixels)
         if not 1 <= latent_dim <= most:
-            raise ValueError(
-                f"latent_dim is {latent_dim!r}; with {len(images):,} images it may be 1 to {most}."
-            )
+            raise ValueError(f"latent_dim is {latent_dim!r}; with {len(images):,} images it may be 1 to {most}.")
         self.latent_dim = latent_dim
         self._mean = MeanImage(images).image.ravel()
         covariance = np.zeros((pixels, pixels))

@@ -103,11 +103,11 @@ class _Batches(keras.utils.PyDataset):
 
     def __init__(self, split, batch_size, seed):
         super().__init__()
-        self.split, self.order = split, training.Batches(np.arange(len(split)), batch_size, seed)
+        self.split, self.batches = split, training.Batches(split, batch_size, seed)
 
     def __getitem__(self, index):
-        (rows,) = self.order[index]
-        return self.split.images[rows], self.split.labels[rows]
+        rows = self.batches.rows(index)
+        return self.split.take(rows), self.split.labels[rows]
 
 
 def train(dataset, epochs=None, seed=1, verbose=True):

@@ -12,7 +12,9 @@ Settings a reader can make, all through environment variables:
 """
 
 import contextlib
+import ctypes
 import functools
+import gc
 import logging
 import numbers
 import os
@@ -31,6 +33,7 @@ def _root():
 
 ROOT = _root()
 DATA = ROOT / "data"
+M_MMAP_THRESHOLD = -3  # glibc's number of this option of mallopt
 FASHION_MNIST = "fashion-mnist"  # the slug of the data set that the course's claims are about
 
 
@@ -69,8 +72,25 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 @functools.cache
+def _glibc():
+    """The GNU C library, or None on a system that has another."""
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    return library if hasattr(library, "malloc_trim") else None
+
+
+def _keep_large_arrays_apart():
+    """Let the C library ask the system for each array of 4 MB or more, and return it as soon as it is free.
+
+    Left alone it learns to cut them out of one large piece, which then has holes and only grows.
+    """
+    if _glibc() is not None:
+        _glibc().mallopt(M_MMAP_THRESHOLD, 1 << 22)
+
+
+@functools.cache
 def start_keras():
     """Import Keras quietly, once, and return it. `helpers.machinery.backend` calls this for all who compute with it."""
+    _keep_large_arrays_apart()
     with _quiet_stderr():
         import keras
     if keras.backend.backend() == "tensorflow":
@@ -100,6 +120,8 @@ def _not_about_retracing(record):
 def begin(seed=1, threads=None, operations=None):
     """Start a notebook: seed Python, NumPy and Keras, and print versions and device.
 
+    From then on the notebook gives back after each cell the memory that the cell no longer needs.
+
     Args:
         seed: Integer from 0; the same seed gives the same numbers on the same machine.
         threads: Number of threads that share one operation of TensorFlow; None takes one for each core. With 1 dense
@@ -123,6 +145,31 @@ def begin(seed=1, threads=None, operations=None):
         f"Latent Wardrobe · Python {platform.python_version()} · Keras {keras.__version__} "
         f"on {name} {version} · {device()} · seed {seed}"
     )
+    if "IPython" in sys.modules:
+        _give_back_memory_after_each_cell()
+
+
+def give_back_memory():
+    """Return to the system the memory that is free, where the C library offers it (glibc, so on Linux).
+
+    What a training, a picture or a table needed for a moment is kept otherwise for later use, hundreds of megabytes in
+    the course of a notebook.
+    """
+    gc.collect()
+    if _glibc() is not None:
+        _glibc().malloc_trim(0)
+
+
+@functools.cache
+def _give_back_memory_after_each_cell():
+    from IPython import get_ipython
+
+    # What has been imported by now stays, so no collection of garbage need look through it any more.
+    gc.collect()
+    gc.freeze()
+    shell = get_ipython()
+    if shell is not None:
+        shell.events.register("post_run_cell", lambda result: give_back_memory())
 
 
 def _use_threads(**counts):

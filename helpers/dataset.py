@@ -71,6 +71,11 @@ class Split:
         return values
 
     @property
+    def stored(self):
+        """The images as they are kept, levels or values: uint8 or float32 (n, 28, 28, 1)."""
+        return self._stored
+
+    @property
     def levels(self):
         """Grey levels from 0 to 255, uint8 (n, 28, 28, 1): what is stored, or the nearest to it."""
         return self._stored if self._stored.dtype == np.uint8 else np.rint(self._stored * 255).astype("uint8")
@@ -87,7 +92,7 @@ class Split:
         return self.images.reshape(len(self), -1)
 
     def head(self, n):
-        """The first n images and labels, as a Split that shares what this one stores.
+        """The first n images and labels, as a Split.
 
         Args:
             n: Number of images, an int from 1 to ``len(self)``.
@@ -97,7 +102,20 @@ class Split:
         """
         if not _is_integer(n) or not 1 <= n <= len(self):
             raise ValueError(f"Cannot take the first {n!r} images: name a whole number, 1 to {len(self):,}.")
-        return Split(self._stored[:n], self.labels[:n])
+        stored = self._stored[:n]
+        # Levels are copied, so that those of the whole can go once nobody else needs them.
+        return Split(stored.copy() if stored.dtype == np.uint8 else stored, self.labels[:n])
+
+    def take(self, rows):
+        """Some of the images, which alone become floats.
+
+        Args:
+            rows: Indices of the images, int (m,), or a mask, bool (n,).
+
+        Returns:
+            Images, float32 (m, 28, 28, 1), read-only.
+        """
+        return _values(self._stored[np.asarray(rows)])
 
     def of_class(self, k):
         """The images of one class, in their order here.
@@ -117,7 +135,7 @@ class Split:
                 f"There is no class {k!r}: class indices are whole numbers, "
                 f"0 ({CLASS_NAMES[0]}) to {last} ({CLASS_NAMES[last]})."
             )
-        return _values(self._stored[self.labels == k])
+        return self.take(self.labels == k)
 
 
 def _values(stored):
@@ -191,7 +209,7 @@ def pieces(images, size=2_000):
     Raises:
         ValueError: As in `check_images`.
     """
-    stored = images._stored if isinstance(images, Split) else check_images(images)
+    stored = images.stored if isinstance(images, Split) else check_images(images)
     for i in range(0, len(stored), size):
         yield _values(stored[i : i + size])
 

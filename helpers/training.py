@@ -6,17 +6,15 @@ which an interrupted training goes on as if nothing had happened.
 """
 
 import dataclasses
-import itertools
 import math
 
 import numpy as np
 
-from helpers import wardrobe
-from helpers.dataset import check_images
+from helpers import course, wardrobe
+from helpers.dataset import Split, check_images, pieces
 from helpers.machinery import fused
 from helpers.machinery.backend import keras, ops
 from helpers.machinery.interrupts import Interrupts
-from helpers.machinery.memory import give_back
 from helpers.machinery.progress import TrainingProgress
 from helpers.machinery.state import State
 
@@ -96,7 +94,7 @@ class Batches(keras.utils.PyDataset):
     That is what lets a resumed training see the same images in the same order.
 
     Args:
-        images: Array, float32 (n, 28, 28, 1).
+        images: Array, float32 (n, 28, 28, 1), or a `dataset.Split`.
         batch_size: Number of images in a batch; the last of an epoch may be smaller.
         seed: Seeds the order of the images.
         first_epoch: Epoch at which batch 0 begins.
@@ -106,19 +104,24 @@ class Batches(keras.utils.PyDataset):
 
     def __init__(self, images, batch_size, seed, first_epoch=0):
         super().__init__()
-        self.images, self.batch_size, self.seed, self.first_epoch = images, batch_size, seed, first_epoch
+        self.split = images if isinstance(images, Split) else Split(images, np.zeros(len(images), np.int64))
+        self.batch_size, self.seed, self.first_epoch = batch_size, seed, first_epoch
         self.steps_per_epoch = math.ceil(len(images) / batch_size)
         self._epoch, self._order = None, None
 
     def __getitem__(self, index):
+        return (self.split.take(self.rows(index)),)
+
+    def rows(self, index):
+        """Rows of the images of a batch, int64 (m,)."""
         epoch, step = divmod(index, self.steps_per_epoch)
         if epoch != self._epoch:
             self._epoch, self._order = epoch, self.order(epoch)
-        return (self.images[self._order[step * self.batch_size : (step + 1) * self.batch_size]],)
+        return self._order[step * self.batch_size : (step + 1) * self.batch_size]
 
     def order(self, epoch):
         """Rows of the images in the order of an epoch, counted from the first: int64 (n,)."""
-        return np.random.default_rng([self.seed, self.first_epoch + epoch]).permutation(len(self.images))
+        return np.random.default_rng([self.seed, self.first_epoch + epoch]).permutation(len(self.split))
 
     def for_fit(self):
         """The same batches in the form that ``fit`` takes fastest.
@@ -130,13 +133,24 @@ class Batches(keras.utils.PyDataset):
             return self
         import tensorflow as tf
 
-        images, size = tf.convert_to_tensor(self.images), self.batch_size
-        orders = tf.data.Dataset.from_generator(
-            lambda: map(self.order, itertools.count()), output_signature=tf.TensorSpec(len(images), tf.int64)
-        )
+        size, stored = self.batch_size, tf.convert_to_tensor(self.split.stored)
+        # A table, because TensorFlow may turn a division by 255 into a product, which differs in the last bits.
+        values = tf.constant(np.arange(256, dtype="float32") / 255)
+
+        def batch(rows):
+            found = tf.gather(stored, rows)
+            return tf.gather(values, tf.cast(found, tf.int32)) if stored.dtype == tf.uint8 else found
+
+        def order(epoch):
+            rows = tf.numpy_function(self.order, [epoch], tf.int64)
+            return tf.ensure_shape(rows, len(self.split))
+
+        # Not from_generator, whose operation sets the C library to ask the system anew for each piece of 128 KB or more
+        # (findings/tensorflow_generator_slows_numpy.sh).
+        orders = tf.data.Dataset.counter().map(order)
         return orders.flat_map(
             lambda order: tf.data.Dataset.range(self.steps_per_epoch).map(
-                lambda step: (tf.gather(images, order[step * size : (step + 1) * size]),)
+                lambda step: (batch(order[step * size : (step + 1) * size]),)
             )
         )
 
@@ -167,7 +181,7 @@ def fit(model, dataset, *, state=None, callbacks=(), verbose=True, **recipe):
     check_splits(dataset)
     memory = State(model, recipe, len(dataset.train), state)
     first = memory.open()
-    batches = Batches(dataset.train.images, recipe.batch_size, recipe.seed, first)
+    batches = Batches(dataset.train, recipe.batch_size, recipe.seed, first)
     steps = batches.steps_per_epoch
     model.compile(
         optimizer=_optimizer(recipe, steps),
@@ -200,7 +214,7 @@ def fit(model, dataset, *, state=None, callbacks=(), verbose=True, **recipe):
     finally:
         if model.is_variational:
             model.beta.assign(beta)  # also where the reader interrupts a warm-up
-        give_back()
+        course.give_back_memory()
     return memory.history
 
 
@@ -211,11 +225,12 @@ def check_splits(dataset):
         ValueError: There are no such images; the text names the split.
     """
     for part in ("train", "validation"):
-        images = getattr(dataset, part).images
-        if not len(images):
+        split = getattr(dataset, part)
+        if not len(split):
             raise ValueError(f"{part}: there are no images in this split.")
         try:
-            check_images(images)
+            for piece in pieces(split):
+                check_images(piece)
         except ValueError as error:
             raise ValueError(f"{part}: {error}") from error
 
