@@ -134,7 +134,7 @@ def train(dataset, epochs=None, seed=1, verbose=True):
         **training.recipe_on(dataset.slug, RECIPE) | {"seed": seed} | ({"epochs": epochs} if epochs else {})
     )
     classifier, batches = build(seed), _Batches(dataset.train, recipe.batch_size, recipe.seed)
-    steps = batches.order.steps_per_epoch
+    steps = batches.batches.steps_per_epoch
     classifier.compile(
         optimizer=keras.optimizers.Adam(recipe.rate(steps)),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),

@@ -209,7 +209,10 @@ def pieces(images, size=2_000):
     Raises:
         ValueError: As in `check_images`.
     """
-    stored = images.stored if isinstance(images, Split) else check_images(images)
+    if isinstance(images, Split) and images.stored.dtype == np.uint8:
+        stored = images.stored
+    else:
+        stored = check_images(images.images if isinstance(images, Split) else images)
     for i in range(0, len(stored), size):
         yield _values(stored[i : i + size])
 

@@ -87,7 +87,7 @@ def _variational(vae):
     return vae
 
 
-def _losses_of_codes(vae, images, z, likelihood=None, batch_size=250):
+def _losses_of_codes(vae, images, z, likelihood=None, batch_size=100):
     """-log p(x | z), nats, (len(z),), for image i with code i; after the last image comes the first again."""
 
     def batch(i):
@@ -850,7 +850,7 @@ def evaluate(model, dataset, classifier, sampler=None, samples=10_000, pairs=200
         }
 
     def codes():
-        found = codes_of(model, dataset.train.images), dataset.train.labels, z, dataset.test.labels
+        found = codes_of(model, dataset.train), dataset.train.labels, z, dataset.test.labels
         unused = {} if variational else {"dead_units": dead_units(model, images)}
         return unused | {
             "linear_probe": linear_probe(*found),

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from helpers import losses
-from helpers.dataset import IMAGE_SHAPE, check_images
+from helpers.dataset import IMAGE_SHAPE, Split, check_images, pieces
 from helpers.machinery import fused
 from helpers.machinery.backend import keras, layers, ops
 
@@ -41,25 +41,39 @@ def check_codes(z, latent_dim):
     return z
 
 
-def run_in_batches(function, array, batch_size=250):
+def run_in_batches(function, array, batch_size=100):
     """Call a Keras model on an array piece by piece, so that memory stays bounded.
 
     Args:
         function: Function that takes a batch and returns a tensor or a list of tensors, whose first axis is the batch.
-        array: Array (n, ...).
+        array: Array (n, ...), or a `dataset.Split`, of which one batch at a time becomes floats.
         batch_size: Number of images in a call.
 
     Returns:
         A numpy array, or a tuple of arrays, with first axis n.
     """
-    if not len(array):  # TensorFlow's convolutions fail on an empty batch: ask for one row, keep none
+    n = len(array)
+    if not n:  # TensorFlow's convolutions fail on an empty batch: ask for one row, keep none
         one = run_in_batches(function, np.zeros((1, *array.shape[1:]), array.dtype), batch_size)
         return tuple(part[:0] for part in one) if isinstance(one, tuple) else one[:0]
-    starts = range(0, len(array), batch_size)
-    parts = [function(array[i : i + batch_size]) for i in starts]
-    if isinstance(parts[0], (list, tuple)):
-        return tuple(np.concatenate([ops.convert_to_numpy(p) for p in column]) for column in zip(*parts, strict=True))
-    return np.concatenate([ops.convert_to_numpy(p) for p in parts])
+    if isinstance(array, Split):
+        batches = pieces(array, batch_size)
+    else:
+        batches = (array[i : i + batch_size] for i in range(0, n, batch_size))
+    columns = None
+    for i, batch in enumerate(batches):
+        found = function(batch)
+        several = isinstance(found, (list, tuple))
+        parts = [ops.convert_to_numpy(part) for part in (found if several else [found])]
+        columns = columns or [np.empty((n, *part.shape[1:]), part.dtype) for part in parts]
+        for column, part in zip(columns, parts, strict=True):
+            column[i * batch_size : i * batch_size + len(part)] = part
+    return tuple(columns) if several else columns[0]
+
+
+def _checked(images):
+    """Images as `check_images` wants them, or a Split as it is, whose pieces are checked one by one."""
+    return images if isinstance(images, Split) else check_images(images)
 
 
 class _LatentModel(keras.Model):
@@ -183,8 +197,8 @@ class Autoencoder(_LatentModel):
         return ops.mean(error)
 
     def encode(self, images):
-        """Codes of images: float32 (n, latent_dim) from (n, 28, 28, 1) in [0, 1]."""
-        return run_in_batches(lambda x: self.encoder(x, training=False), check_images(images))
+        """Codes of images: float32 (n, latent_dim) from (n, 28, 28, 1) in [0, 1], or from a `dataset.Split`."""
+        return run_in_batches(lambda x: self.encoder(x, training=False), _checked(images))
 
 
 class VAE(_LatentModel):
@@ -289,13 +303,13 @@ class VAE(_LatentModel):
         """Posterior of images.
 
         Args:
-            images: Array (n, 28, 28, 1) in [0, 1].
+            images: Array (n, 28, 28, 1) in [0, 1], or a `dataset.Split`.
 
         Returns:
             Tuple (z_mean, z_log_var), each float32 (n, latent_dim). The standard deviation is
             exp(z_log_var / 2).
         """
-        return run_in_batches(lambda x: self.encoder(x, training=False), check_images(images))
+        return run_in_batches(lambda x: self.encoder(x, training=False), _checked(images))
 
     def expected_image(self, x_hat):
         if self.likelihood == "continuous_bernoulli":

@@ -250,7 +250,7 @@ def judge(model, dataset):
         "mixture_...".
     """
     own_classifier, images = classifier.load(dataset.slug), dataset.test.images
-    codes = metrics.codes_of(model, dataset.train.images)
+    codes = metrics.codes_of(model, dataset.train)
     row = metrics.evaluate(model, dataset, own_classifier, samples=0, verbose=False)
     row |= {"bernoulli": metrics.bernoulli(images, np.clip(model.reconstruct(images), 0, 1))}
     ways = {

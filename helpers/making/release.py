@@ -74,7 +74,7 @@ def pictures(dataset):
         ("dense VAE\nN(0, I)", vae, None),
         ("conv VAE\nmixture", vae_32, priors.GaussianMixture),
     ):
-        drawn = sampler(metrics.codes_of(model, dataset.train.images)) if sampler else priors.StandardNormal(10)
+        drawn = sampler(metrics.codes_of(model, dataset.train)) if sampler else priors.StandardNormal(10)
         made[label] = np.clip(model.decode(drawn.sample(12, seed=2)), 0, 1)
     figures = {
         "course": plotting.plot_sheet(vae.decode(codes), 16),
