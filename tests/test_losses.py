@@ -183,6 +183,14 @@ def test_continuous_bernoulli_is_a_density_with_the_stated_mean(lam):
     assert integrate.simpson(density * grid, x=grid) == pytest.approx(mean, abs=2e-4)
 
 
+@pytest.mark.parametrize("lam", [0.3, 0.4895, 0.4905, 0.4999, 0.5095, 0.7])
+def test_continuous_bernoulli_normalises_by_the_formula_and_near_one_half_by_its_series(lam):
+    lam = np.float32([[lam]])
+    u = 1 - 2 * lam.astype("float64")
+    wanted = -np.log(lam.astype("float64")) - np.log(2 * np.arctanh(u) / u)
+    np.testing.assert_allclose(numbers(losses.continuous_bernoulli(np.float32([[1]]), lam)), wanted[0], atol=2e-5)
+
+
 def test_continuous_bernoulli_has_a_gradient_at_one_half():
     lam = tf.Variable([[0.5]])
     with tf.GradientTape(persistent=True) as tape:

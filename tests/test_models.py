@@ -301,6 +301,14 @@ def test_sigma_of_the_optimal_gaussian_follows_the_error_in_training_only(x):
     assert float(model.sigma) == pytest.approx(error, rel=0.03)
 
 
+def test_sigma_of_the_optimal_gaussian_moves_a_twentieth_of_the_way_in_each_step(x):
+    model = small_vae("optimal_gaussian", sigma=0.5)
+    found = model(x)
+    model.compute_loss(x, y_pred=found, training=True)
+    batch = np.sqrt(np.square(x - keras.ops.convert_to_numpy(found["x_hat"])).mean())
+    assert float(model.sigma) == pytest.approx(0.95 * 0.5 + 0.05 * batch, rel=1e-4)
+
+
 def test_loss_uses_the_decoders_own_output():
     """A decoder without a sigmoid is judged by the images it gives, not by their sigmoid."""
     built = small_vae("gaussian", sigma=0.3)
