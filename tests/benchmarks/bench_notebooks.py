@@ -16,7 +16,7 @@ from table import Row
 from helpers import course
 
 NOTEBOOKS = course.ROOT / "notebooks"
-SECONDS, MEGABYTES = 90, 2_000  # a reader's budget, on two cores
+SECONDS, MEGABYTES = 90, 1_500  # a reader's budget, on two cores
 PAUSE = 0.25
 
 
