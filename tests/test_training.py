@@ -248,9 +248,9 @@ print(digest.hexdigest())
 """
 
 
-def test_same_seed_gives_the_same_bits_in_fresh_processes(tiny):
-    runs = [fresh_python(FIT, 1) for _ in range(2)]
-    assert [(run.returncode, run.stderr) for run in runs] == [(0, "")] * 2
+def test_same_seed_gives_the_same_bits_in_a_fresh_process(tiny):
+    run = fresh_python(FIT, 1)
+    assert (run.returncode, run.stderr) == (0, "")
     model, other = small_vae(seed=1), small_vae(seed=2)
     for each in (model, other):
         training.fit(each, tiny, epochs=2, batch_size=64, kl_warmup_epochs=1, verbose=False)
@@ -258,7 +258,7 @@ def test_same_seed_gives_the_same_bits_in_fresh_processes(tiny):
         hashlib.sha256(b"".join(array.tobytes() for array in each.weight_arrays().values())).hexdigest()
         for each in (model, other)
     )
-    assert runs[0].stdout == runs[1].stdout == here + "\n"
+    assert run.stdout == here + "\n"
     assert here != there
 
 
