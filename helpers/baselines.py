@@ -42,12 +42,11 @@ class PCA:
     """
 
     def __init__(self, images, latent_dim=64):
-        pixels = math.prod(IMAGE_SHAPE)
+        pixels, mean = math.prod(IMAGE_SHAPE), MeanImage(images).image.ravel()
         most = min(len(images), pixels)
         if not 1 <= latent_dim <= most:
             raise ValueError(f"latent_dim is {latent_dim!r}; with {len(images):,} images it may be 1 to {most}.")
-        self.latent_dim = latent_dim
-        self._mean = MeanImage(images).image.ravel()
+        self.latent_dim, self._mean = latent_dim, mean
         covariance = np.zeros((pixels, pixels))
         for piece in pieces(images):
             centred = piece.reshape(len(piece), -1) - self._mean

@@ -404,7 +404,8 @@ class Store:
         """What is in a file, as numbers, texts and arrays."""
         if sort in ("images", "labels"):
             dataset = data.load(self.path[sort].parent, verbose=False)
-            return {part: vars(getattr(dataset, part)) for part in ("train", "validation", "test")}
+            splits = {part: getattr(dataset, part) for part in ("train", "validation", "test")}
+            return {part: {"images": split.images, "labels": split.labels} for part, split in splits.items()}
         if sort == "checkpoint":
             weights.restore(self.model, self.path[sort], checkpoints.manifest("toy_ae"), checkpoints._REMEDY)
             return self.model.weight_arrays()
