@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 IMAGE_SHAPE = (28, 28, 1)
-KEPT = 10_000  # images whose values a split keeps beside their levels: 31 MB
+KEPT = 5_000  # images whose values a split keeps beside their levels: 16 MB
 CLASS_NAMES = (
     "T-shirt/top",
     "Trouser",
@@ -57,7 +57,7 @@ class Split:
     def images(self):
         """Grey values in [0, 1], float32 (n, 28, 28, 1).
 
-        Where levels are stored, the values of more than 10,000 images are made anew (55,000 in a twentieth of a second)
+        Where levels are stored, the values of more than 5,000 images are made anew (55,000 in a twentieth of a second)
         once nobody holds them any more: to go through them one by one, give them a name first.
         """
         if self._stored.dtype == np.float32:
