@@ -137,10 +137,12 @@ class Batches(keras.utils.PyDataset):
         # A table, because TensorFlow may turn a division by 255 into a product, which differs in the last bits.
         values = tf.constant(np.arange(256, dtype="float32") / 255)
 
+        @tf.autograph.experimental.do_not_convert
         def batch(rows):
             found = tf.gather(stored, rows)
             return tf.gather(values, tf.cast(found, tf.int32)) if stored.dtype == tf.uint8 else found
 
+        @tf.autograph.experimental.do_not_convert
         def order(epoch):
             rows = tf.numpy_function(self.order, [epoch], tf.int64)
             return tf.ensure_shape(rows, len(self.split))
@@ -148,11 +150,13 @@ class Batches(keras.utils.PyDataset):
         # Not from_generator, whose operation sets the C library to ask the system anew for each piece of 128 KB or more
         # (findings/tensorflow_generator_slows_numpy.sh).
         orders = tf.data.Dataset.counter().map(order)
-        return orders.flat_map(
-            lambda order: tf.data.Dataset.range(self.steps_per_epoch).map(
-                lambda step: (batch(order[step * size : (step + 1) * size]),)
-            )
-        )
+
+        @tf.autograph.experimental.do_not_convert
+        def batches(order):
+            steps = tf.data.Dataset.range(self.steps_per_epoch)
+            return steps.map(lambda step: (batch(order[step * size : (step + 1) * size]),))
+
+        return orders.flat_map(batches)
 
 
 def fit(model, dataset, *, state=None, callbacks=(), verbose=True, **recipe):
