@@ -4,6 +4,7 @@ import ast
 import os
 import random
 import sys
+import types
 from pathlib import Path
 
 import keras
@@ -150,3 +151,41 @@ def test_import_is_quiet_and_leaves_one_thread_between_operations():
     done = fresh_python(f"import os; {code}; print(os.environ['TF_NUM_INTEROP_THREADS'])")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split()[-1] == "1"
+
+
+# --------------------------------------------------------------------------------------------------
+# Memory
+
+HOLES = """
+from pathlib import Path
+from helpers import course
+
+def resident():  # pages of memory that this process holds
+    return int(Path("/proc/self/statm").read_text().split()[1])
+
+course._keep_large_arrays_apart()
+blocks = [bytearray(1_000_000) for _ in range(200)]
+full = resident()
+del blocks[:-1]  # the last one stands behind the hole
+course.give_back_memory()
+print(full - resident())
+"""
+
+
+@pytest.mark.skipif(course._glibc() is None, reason="only glibc gives memory back")
+def test_memory_goes_back_to_the_system():
+    done = fresh_python(HOLES)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) * os.sysconf("SC_PAGE_SIZE") > 150e6
+
+
+def test_a_notebook_gives_memory_back_after_each_cell(monkeypatch):
+    IPython = pytest.importorskip("IPython")
+    handlers, asked = {}, []
+    events = types.SimpleNamespace(register=lambda name, handler: handlers.update({name: handler}))
+    monkeypatch.setattr(IPython, "get_ipython", lambda: types.SimpleNamespace(events=events))
+    monkeypatch.setattr(course.gc, "freeze", lambda: None)
+    monkeypatch.setattr(course, "give_back_memory", lambda: asked.append(True))
+    course._give_back_memory_after_each_cell.__wrapped__()
+    handlers["post_run_cell"](None)
+    assert asked == [True]
