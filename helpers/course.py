@@ -33,7 +33,6 @@ def _root():
 
 ROOT = _root()
 DATA = ROOT / "data"
-M_MMAP_THRESHOLD = -3  # glibc's number of this option of mallopt
 FASHION_MNIST = "fashion-mnist"  # the slug of the data set that the course's claims are about
 
 
@@ -84,7 +83,8 @@ def _keep_large_arrays_apart():
     Left alone it learns to cut them out of one large piece, which then has holes and only grows.
     """
     if _glibc() is not None:
-        _glibc().mallopt(M_MMAP_THRESHOLD, 1 << 22)
+        threshold = -3  # M_MMAP_THRESHOLD, glibc's number of this option
+        _glibc().mallopt(threshold, 1 << 22)
 
 
 @functools.cache

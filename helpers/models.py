@@ -54,6 +54,7 @@ def run_in_batches(function, array, batch_size=100):
     """
     n = len(array)
     if not n:  # TensorFlow's convolutions fail on an empty batch: ask for one row, keep none
+        array = array.images if isinstance(array, Split) else array
         one = run_in_batches(function, np.zeros((1, *array.shape[1:]), array.dtype), batch_size)
         return tuple(part[:0] for part in one) if isinstance(one, tuple) else one[:0]
     if isinstance(array, Split):
