@@ -95,6 +95,7 @@ def start_keras():
         import keras
     if keras.backend.backend() == "tensorflow":
         _let_idle_threads_sleep()
+    gc.freeze()  # what was imported stays, so no collection of garbage need look through it any more
     # TensorFlow counts the compilations of all models as one, and from the fifth model on warns of too many.
     logging.getLogger("tensorflow").addFilter(_not_about_retracing)
     return keras
@@ -164,9 +165,8 @@ def give_back_memory():
 def _give_back_memory_after_each_cell():
     from IPython import get_ipython
 
-    # What has been imported by now stays, so no collection of garbage need look through it any more.
     gc.collect()
-    gc.freeze()
+    gc.freeze()  # the notebook's other imports
     shell = get_ipython()
     if shell is not None:
         shell.events.register("post_run_cell", lambda result: give_back_memory())

@@ -1,5 +1,7 @@
 """Fixtures of all tests: the real data set where it lies on this machine, a small made-up one, empty shelves."""
 
+import gc
+
 import pytest
 from support import tiny_dataset
 
@@ -11,6 +13,13 @@ from helpers.machinery import weights
 def stored_weights_count(monkeypatch):
     """A reader's COURSE_TRAIN=1 must not change what is tested."""
     monkeypatch.delenv("COURSE_TRAIN", raising=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_garbage_collection():
+    """Each training ends with a collection of garbage; it need not look through imports and what TensorFlow keeps."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
