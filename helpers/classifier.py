@@ -24,6 +24,7 @@ BITS = 16
 _REMEDY = "Get the file again (git checkout), or train the classifier again: classifier.ship(data.load())."
 
 
+@keras.saving.register_keras_serializable("wardrobe")
 class Classifier(keras.Model):
     """An ordinary Keras model, image (B, 28, 28, 1) to logits (B, 10), whose weights have stable names."""
 
@@ -83,16 +84,24 @@ def build(seed=1):
     def start():
         return keras.initializers.GlorotUniform(seed=next(seeds))
 
-    x = h = keras.Input(IMAGE_SHAPE, name="x")
+    x = h = keras.Input(IMAGE_SHAPE, name="x", dtype="float32")
     for i, filters in enumerate(CONFIGURATION["filters"], start=1):
         convolution = layers.Conv2D(
-            filters, 3, 2, "same", activation=activation, kernel_initializer=start(), name=f"conv_{i}"
+            filters,
+            3,
+            2,
+            "same",
+            data_format="channels_last",
+            activation=activation,
+            kernel_initializer=start(),
+            name=f"conv_{i}",
+            dtype="float32",
         )
         h = convolution(h)
-    h = layers.Flatten(name="maps")(h)
-    h = layers.Dropout(CONFIGURATION["dropout"], seed=next(seeds), name="dropout")(h)
-    h = layers.Dense(FEATURES, activation=activation, kernel_initializer=start(), name="features")(h)
-    logits = layers.Dense(10, kernel_initializer=start(), name="logits")(h)
+    h = layers.Flatten(data_format="channels_last", name="maps", dtype="float32")(h)
+    h = layers.Dropout(CONFIGURATION["dropout"], seed=next(seeds), name="dropout", dtype="float32")(h)
+    h = layers.Dense(FEATURES, activation=activation, kernel_initializer=start(), name="features", dtype="float32")(h)
+    logits = layers.Dense(10, kernel_initializer=start(), name="logits", dtype="float32")(h)
     return Classifier(x, logits, name=NAME)
 
 

@@ -221,11 +221,12 @@ def _is_integer(value):
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
-def check_images(images):
+def check_images(images, name="images"):
     """Return ``images`` as float32, or say what is wrong with them.
 
     Args:
         images: Array (n, 28, 28, 1) with values in [0, 1].
+        name: Name of the images in an error.
 
     Returns:
         Array float32 of that shape.
@@ -233,15 +234,37 @@ def check_images(images):
     Raises:
         ValueError: The array has a wrong shape or kind, or a value that is not finite or lies outside [0, 1].
     """
+    images = check_inputs(images, name)
+    if images.size:
+        low, high = images.min(), images.max()
+        if low < 0 or high > 1:
+            raise ValueError(f"{name} run from {low:.9g} to {high:.9g}; expected [0, 1]. {_remedy(low, high)}")
+    return images
+
+
+def check_inputs(images, name="images"):
+    """Return what an encoder may be given as float32: images, also with noise that leaves [0, 1]; or say what is wrong.
+
+    Args:
+        images: Array (n, 28, 28, 1), its values about [0, 1].
+        name: Name of the images in an error.
+
+    Returns:
+        Array float32 of that shape.
+
+    Raises:
+        ValueError: The array has a wrong shape or kind, a value that is not finite, or grey levels up to 255.
+    """
     try:
         images = np.asarray(images)
     except ValueError as error:
-        raise ValueError("images are uneven; expected an array (n, 28, 28, 1).") from error
+        raise ValueError(f"{name} are uneven; expected an array (n, 28, 28, 1).") from error
     if images.dtype.kind not in "biuf":
-        raise ValueError(f"images hold values of type {images.dtype}; expected plain numbers, such as float32.")
+        if images.dtype.kind != "V" or not images.dtype.name.startswith(("bfloat16", "float8")):
+            raise ValueError(f"{name} hold values of type {images.dtype}; expected plain numbers, such as float32.")
     if images.ndim != 4 or images.shape[1:] != IMAGE_SHAPE:
         raise ValueError(
-            f"images have shape {images.shape}; expected (n, 28, 28, 1). "
+            f"{name} have shape {images.shape}; expected (n, 28, 28, 1). "
             "For a single image use images[i : i + 1], for flat pixels images.reshape(-1, 28, 28, 1)."
         )
     with np.errstate(over="ignore"):  # what becomes infinite is refused below
@@ -249,7 +272,21 @@ def check_images(images):
     if images.size:
         low, high = images.min(), images.max()
         if not (np.isfinite(low) and np.isfinite(high)):
-            raise ValueError("images hold values that are not finite (NaN or infinity); look for a division by zero.")
-        if low < 0 or high > 1:
-            raise ValueError(f"images run from {low:g} to {high:g}; expected [0, 1]. Divide grey levels by 255.")
+            raise ValueError(f"{name} hold values that are not finite (NaN or infinity); look for a division by zero.")
+        if max(-low, high) > _LOUDEST:
+            raise ValueError(f"{name} run from {low:.9g} to {high:.9g}; expected [0, 1]. {_remedy(low, high)}")
     return images
+
+
+_LOUDEST = 10  # no noise takes a grey value so far; grey levels go to 255
+
+
+def _remedy(low, high):
+    """What to do about images that run from ``low`` to ``high``."""
+    if low >= -0.1 and high <= 1.1:
+        return "A resize or a filter may overshoot a little: np.clip(images, 0, 1)."
+    if low >= 0:
+        return "Divide grey levels by 255."
+    if low >= -1 and high <= 1:
+        return "Where they were scaled to [-1, 1], (images + 1) / 2 brings them back."
+    return "Where they were standardised, multiply by the standard deviation and add the mean; then clip."

@@ -10,7 +10,7 @@ in [0, 1]. Results are float32 tensors of the Keras backend.
 
 import math
 
-from helpers.machinery.backend import ops
+from helpers.machinery.backend import ops, with_shape_of
 
 EPSILON = 1e-6  # keeps log() finite where a sigmoid saturates in float32
 
@@ -23,10 +23,12 @@ def _per_image(values):
 def _same_shape(x, x_hat, names=("x", "x_hat")):
     """float32 versions of both; a clear error where shapes would broadcast without a word."""
     x, x_hat = ops.cast(x, "float32"), ops.cast(x_hat, "float32")
-    if tuple(x.shape) != tuple(x_hat.shape):
+    ranks = len(x.shape), len(x_hat.shape)
+    if ranks[0] != ranks[1] or any(a != b for a, b in zip(x.shape, x_hat.shape, strict=True) if None not in (a, b)):
         shapes = f"{names[0]} has shape {tuple(x.shape)} but {names[1]} has shape {tuple(x_hat.shape)}"
         raise ValueError(f"{shapes}; they must be equal.")
-    return x, x_hat
+    # A pipeline that decodes files knows the sizes of its images only as it runs. TensorFlow then compares them.
+    return with_shape_of(x, x_hat), with_shape_of(x_hat, x)
 
 
 def bernoulli(x, x_hat):
@@ -60,7 +62,7 @@ def bernoulli_from_logits(x, logits):
         Nats per image, (B,).
     """
     x, logits = _same_shape(x, logits)
-    return _per_image(ops.relu(logits) - x * logits + ops.log1p(ops.exp(-ops.abs(logits))))
+    return _per_image(ops.softplus(logits) - x * logits)
 
 
 def squared_error(x, x_hat):
@@ -96,7 +98,7 @@ def gaussian(x, x_hat, sigma):
     return squared_error(x, x_hat) / (2 * ops.square(sigma)) + constant
 
 
-def optimal_sigma(x, x_hat):
+def optimal_sigma(x, x_hat, weights=None):
     """The standard deviation that makes `gaussian` smallest: the root mean squared error.
 
     Source: Rybkin, Daniilidis, Levine, "Simple and effective VAE training with calibrated
@@ -105,12 +107,16 @@ def optimal_sigma(x, x_hat):
     Args:
         x: Images, (B, ...).
         x_hat: Decoded images, same shape.
+        weights: Weights of the images, (B,); None weighs all alike.
 
     Returns:
         Scalar in pixel units.
     """
     x, x_hat = _same_shape(x, x_hat)
-    return ops.sqrt(ops.mean(ops.square(x - x_hat)) + EPSILON)
+    if weights is None:
+        return ops.sqrt(ops.mean(ops.square(x - x_hat)) + EPSILON)
+    pixels = math.prod(x_hat.shape[1:])
+    return ops.sqrt(ops.sum(weights * squared_error(x, x_hat)) / (pixels * ops.sum(weights)) + EPSILON)
 
 
 def continuous_bernoulli(x, x_hat):
@@ -125,16 +131,31 @@ def continuous_bernoulli(x, x_hat):
     Returns:
         Nats per image, (B,). A density: it can be negative.
     """
-    _, lam = _same_shape(x, x_hat)
-    lam = ops.clip(lam, EPSILON, 1 - EPSILON)
-    # log C(lam) = log(2 artanh(1 - 2 lam) / (1 - 2 lam)), which is 0/0 at lam = 1/2: use the
-    # series there. `safe` keeps the unused branch finite, or its gradient would be NaN.
-    u = 1 - 2 * lam
-    near_half = ops.abs(u) < 0.02
-    safe = ops.where(near_half, ops.full_like(u, 0.5), u)
-    exact = ops.log((ops.log1p(safe) - ops.log1p(-safe)) / safe)
-    series = math.log(2.0) + ops.square(u) / 3 + 13 * ops.square(ops.square(u)) / 90
-    return bernoulli(x, lam) - _per_image(ops.where(near_half, series, exact))
+    x, x_hat = _same_shape(x, x_hat)
+    return continuous_bernoulli_from_logits(x, _logits(x_hat))
+
+
+def continuous_bernoulli_from_logits(x, logits):
+    """Negative log-likelihood as in `continuous_bernoulli`, from the decoder's output before the sigmoid.
+
+    Used in training and in measures: it stays exact, with a gradient, where the sigmoid has saturated.
+
+    Args:
+        x: Images, (B, ...), in [0, 1].
+        logits: Decoder's output before the sigmoid, same shape, any real number.
+
+    Returns:
+        Nats per image, (B,). A density: it can be negative.
+    """
+    x, logits = _same_shape(x, logits)
+    # The density's constant C is 2 artanh(1 - 2 lambda) / (1 - 2 lambda), in logits l / tanh(l / 2). That is 0/0 at 0:
+    # use the series there. `safe` keeps the unused branch finite, or its gradient would be NaN.
+    near_zero = ops.abs(logits) < 0.1
+    safe = ops.where(near_zero, ops.ones_like(logits), logits)
+    exact = ops.log(safe / ops.tanh(0.5 * safe))
+    square = ops.square(logits)
+    series = math.log(2.0) + square / 12 - 7 * ops.square(square) / 1440
+    return bernoulli_from_logits(x, logits) - _per_image(ops.where(near_zero, series, exact))
 
 
 def continuous_bernoulli_mean(lam):
@@ -146,12 +167,31 @@ def continuous_bernoulli_mean(lam):
     Returns:
         Means in [0, 1], same shape: 1/2 at lambda = 1/2, else pulled towards 1/2.
     """
-    lam = ops.clip(ops.cast(lam, "float32"), EPSILON, 1 - EPSILON)
-    u = 1 - 2 * lam
-    near_half = ops.abs(u) < 0.02
-    safe = ops.where(near_half, ops.full_like(u, 0.5), u)
-    exact = 1 / (ops.log1p(safe) - ops.log1p(-safe)) - (1 - safe) / (2 * safe)
-    return ops.where(near_half, 0.5 - u / 6, exact)
+    return continuous_bernoulli_mean_from_logits(_logits(lam))
+
+
+def continuous_bernoulli_mean_from_logits(logits):
+    """Mean pixel as in `continuous_bernoulli_mean`, from the decoder's output before the sigmoid.
+
+    Args:
+        logits: Decoder's output before the sigmoid, any shape, any real number.
+
+    Returns:
+        Means in [0, 1], same shape.
+    """
+    logits = ops.cast(logits, "float32")
+    near_zero = ops.abs(logits) < 1  # nearer than that the two large terms below leave few digits
+    safe = ops.where(near_zero, ops.ones_like(logits), logits)
+    exact = 0.5 + 0.5 / ops.tanh(0.5 * safe) - 1 / safe
+    square = ops.square(logits)
+    series = 0.5 + logits * (1 / 12 - square * (1 / 720 - square * (1 / 30240 - square / 1209600)))
+    return ops.where(near_zero, series, exact)
+
+
+def _logits(probability):
+    """Logits of probabilities, which are kept a little away from 0 and 1, where there are none."""
+    probability = ops.clip(ops.cast(probability, "float32"), EPSILON, 1 - EPSILON)
+    return ops.log(probability) - ops.log1p(-probability)
 
 
 def kl_per_latent(z_mean, z_log_var):

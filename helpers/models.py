@@ -6,15 +6,18 @@ numpy comes out of `encode`, `decode`, `reconstruct` and `sample`; Keras' own `c
 `evaluate` work as on any model, with losses in nats per image.
 """
 
+import functools
+import inspect
 import itertools
 import math
+import numbers
 
 import numpy as np
 
 from helpers import losses
-from helpers.dataset import IMAGE_SHAPE, Split, check_images, pieces
+from helpers.dataset import IMAGE_SHAPE, Split, check_images, check_inputs, pieces
 from helpers.machinery import fused
-from helpers.machinery.backend import keras, layers, ops
+from helpers.machinery.backend import checked_pixels, keras, layers, ops
 
 LIKELIHOODS = ("bernoulli", "gaussian", "optimal_gaussian", "continuous_bernoulli")
 SIGMA_OF_SQUARED_ERROR = math.sqrt(0.5)  # the sigma at which a Gaussian's loss is the plain squared error
@@ -77,22 +80,249 @@ def _checked(images):
     return images if isinstance(images, Split) else check_images(images)
 
 
+def _check_parts(encoder, decoder, codes):
+    """Build the two parts where they wait for their first input; raise ValueError unless they fit each other."""
+    for part, name, size in ((encoder, "encoder", IMAGE_SHAPE), (decoder, "decoder", None)):
+        if not isinstance(part, keras.Model):
+            raise ValueError(f"{name} is a {type(part).__name__}; expected a Keras model.")
+        if isinstance(part, keras.Sequential) and not part.built:
+            part.build((None, *(size or encoder.outputs[0].shape[1:])))
+        if not hasattr(part, "get_layer") or not getattr(part, "outputs", None):
+            raise ValueError(
+                f"{name} is a {type(part).__name__} whose layers cannot be looked through; "
+                "make it with keras.Sequential or keras.Model(inputs, outputs)."
+            )
+    if [tuple(x.shape[1:]) for x in encoder.inputs] != [IMAGE_SHAPE]:
+        raise ValueError(f"encoder takes {_sizes(encoder.inputs)}; expected one image, {IMAGE_SHAPE}.")
+    found = [tuple(z.shape[1:]) for z in encoder.outputs]
+    if len(found) != codes or len(set(found)) != 1 or len(found[0]) != 1:
+        wanted = "z_mean and z_log_var, two outputs (latent_dim,)" if codes == 2 else "z, one output (latent_dim,)"
+        raise ValueError(f"encoder gives {_sizes(encoder.outputs)}; expected {wanted}.")
+    if [tuple(z.shape[1:]) for z in decoder.inputs] != found[:1]:
+        raise ValueError(f"decoder takes {_sizes(decoder.inputs)}; the encoder gives codes {found[0]}.")
+    if [tuple(x.shape[1:]) for x in decoder.outputs] != [IMAGE_SHAPE]:
+        raise ValueError(f"decoder gives {_sizes(decoder.outputs)}; expected one image, {IMAGE_SHAPE}.")
+    last = decoder.layers[-1]
+    if last.name != "x_hat" or not isinstance(last, layers.Activation):
+        raise ValueError(
+            f"decoder ends in {type(last).__name__} {last.name!r}; exact losses need what comes before the activation. "
+            'Let it end in keras.layers.Activation("sigmoid", name="x_hat").'
+        )
+
+
+def _is_array(value):
+    """Whether images lie in memory, as an array, a list or a tensor, and not in a pipeline."""
+    return isinstance(value, (list, tuple)) or (hasattr(value, "shape") and hasattr(value, "dtype"))
+
+
+def _to_numpy(value):
+    return ops.convert_to_numpy(value) if ops.is_tensor(value) else value
+
+
+def _sizes(tensors):
+    return " and ".join(str(tuple(tensor.shape[1:])) for tensor in tensors)
+
+
+def _policy_of(*parts):
+    """Dtype policy of a model of these parts: float32, so that the reader's global settings do not count.
+
+    Layers that compute in float16 need the loss scaled, and Keras does that where the model says so.
+
+    Raises:
+        ValueError: A layer keeps its weights in half precision, in which small steps of an optimizer vanish.
+    """
+    found = [layer for part in parts for layer in part._flatten_layers(include_self=False)]
+    for layer in found:
+        if layer.variable_dtype in ("float16", "bfloat16"):
+            raise ValueError(
+                f"layer {layer.name} keeps its weights in {layer.variable_dtype}, in which most steps of a training "
+                f"vanish. Choose dtype='mixed_{layer.variable_dtype}': half precision to compute, float32 to keep."
+            )
+    return "mixed_float16" if any(layer.compute_dtype == "float16" for layer in found) else "float32"
+
+
 class _LatentModel(keras.Model):
-    """What `Autoencoder` and `VAE` share: an encoder, a decoder, and numpy at the door."""
+    """What `Autoencoder` and `VAE` share: an encoder, a decoder, Keras' contract, and numpy at the door."""
 
     is_variational = False
 
-    def __init__(self, encoder, decoder, name=None):
-        super().__init__(name=name)
+    def __init__(self, encoder, decoder, name=None, dtype=None, trainable=True):
+        _check_parts(encoder, decoder, codes=2 if self.is_variational else 1)
+        super().__init__(name=name, dtype=dtype or _policy_of(encoder, decoder), trainable=trainable)
         self.encoder = encoder
         self.decoder = decoder
-        self.latent_dim = int(decoder.input.shape[-1])
+        self.latent_dim = int(decoder.inputs[0].shape[-1])
+        self.pixels_are_checked = False  # `training.fit` has looked at all images before
         # The decoder in two steps, for exact losses from logits. Kept as functions, because Keras
         # would count the weights of a second model that shares them.
-        output = decoder.get_layer("x_hat")
-        logits = keras.Model(decoder.input, output.input).__call__
+        output = decoder.layers[-1]
+        logits = keras.Model(decoder.inputs[0], output.input).__call__
         self._decoder_logits = lambda z, training: ops.cast(logits(z, training=training), "float32")
         self._output = output.__call__
+        self._compiled_decoder = self.compile_again = None
+
+    def build(self, input_shape):
+        self.built = True  # encoder and decoder are built already
+
+    def get_config(self):
+        """All that `from_config` needs to build the model again, untrained, as a dict that JSON can hold."""
+        parts = {part: keras.saving.serialize_keras_object(getattr(self, part)) for part in ("encoder", "decoder")}
+        return {**super().get_config(), **parts}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        parts = {
+            part: keras.saving.deserialize_keras_object(config[part], custom_objects) for part in ("encoder", "decoder")
+        }
+        return cls(**{**config, **parts})
+
+    def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, metrics=None, weighted_metrics=None, **options):
+        """Configure training as any Keras model, but for the loss, which the model has by itself.
+
+        Args:
+            optimizer: As in Keras.
+            loss: None.
+            loss_weights: None.
+            metrics: As in Keras; they compare the target with the decoded image.
+            weighted_metrics: As in Keras.
+            **options: Further arguments of ``keras.Model.compile``.
+
+        Raises:
+            ValueError: A loss or its weights are given.
+        """
+        if loss is not None or loss_weights is not None:
+            raise ValueError(
+                f"compile got a loss ({loss!r}, loss_weights {loss_weights!r}), but this model has its own: {self._own_loss()}. "
+                "Leave it out. To look at another criterion beside it, give metrics=[...]."
+            )
+        self._compile_metrics = None  # Keras keeps those of an earlier call
+        super().compile(optimizer, metrics=metrics, weighted_metrics=weighted_metrics, **options)
+        # A function, because Keras would look for an optimizer's state in a dict too.
+        self.compile_again = functools.partial(
+            self.compile, optimizer, metrics=metrics, weighted_metrics=weighted_metrics, **options
+        )
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def fit(self, *args, **kwargs):
+        """Train as ``keras.Model.fit`` does; images must lie in [0, 1], and targets, if any, are images too.
+
+        Args:
+            *args: Positional arguments of ``keras.Model.fit``.
+            **kwargs: Named arguments of ``keras.Model.fit``.
+
+        Returns:
+            Keras' History.
+
+        Raises:
+            ValueError: Images are not those of `dataset.check_images`, or class_weight is given.
+        """
+        self._check_arguments(super().fit, args, kwargs)
+        return super().fit(*args, **kwargs)
+
+    def evaluate(self, *args, **kwargs):
+        """Measure the loss as ``keras.Model.evaluate`` does, with what `fit` asks of images.
+
+        Args:
+            *args: Positional arguments of ``keras.Model.evaluate``.
+            **kwargs: Named arguments of ``keras.Model.evaluate``.
+
+        Returns:
+            As in Keras.
+        """
+        self._check_arguments(super().evaluate, args, kwargs)
+        return super().evaluate(*args, **kwargs)
+
+    def train_on_batch(self, *args, **kwargs):
+        """Take one step as ``keras.Model.train_on_batch`` does, with what `fit` asks of images.
+
+        Args:
+            *args: Positional arguments of ``keras.Model.train_on_batch``.
+            **kwargs: Named arguments of ``keras.Model.train_on_batch``.
+
+        Returns:
+            As in Keras.
+        """
+        self._check_arguments(super().train_on_batch, args, kwargs)
+        return super().train_on_batch(*args, **kwargs)
+
+    def test_on_batch(self, *args, **kwargs):
+        """Measure one batch as ``keras.Model.test_on_batch`` does, with what `fit` asks of images.
+
+        Args:
+            *args: Positional arguments of ``keras.Model.test_on_batch``.
+            **kwargs: Named arguments of ``keras.Model.test_on_batch``.
+
+        Returns:
+            As in Keras.
+        """
+        self._check_arguments(super().test_on_batch, args, kwargs)
+        return super().test_on_batch(*args, **kwargs)
+
+    def predict(self, *args, **kwargs):
+        """Run images through the model as ``keras.Model.predict`` does; they may be noisy, but not bytes.
+
+        Args:
+            *args: Positional arguments of ``keras.Model.predict``.
+            **kwargs: Named arguments of ``keras.Model.predict``.
+
+        Returns:
+            Dict of arrays: what `call` gives.
+        """
+        self._check_arguments(super().predict, args, kwargs, has_target=False)
+        return super().predict(*args, **kwargs)
+
+    def _check_arguments(self, method, args, kwargs, has_target=True):
+        """Look at the arrays among the arguments of a method of Keras before anything is done with them."""
+        given = inspect.signature(method).bind(*args, **kwargs).arguments
+        if given.get("class_weight") is not None:
+            raise ValueError(
+                "class_weight needs labels as targets, and those of this model are images. "
+                "Give each image its weight: sample_weight=weight_of_class[labels]."
+            )
+        pairs = {"": (given.get("x"), given.get("y"))}
+        if isinstance(given.get("validation_data"), (tuple, list)):
+            pairs["validation_data: "] = (*given["validation_data"][:2], None)[:2]
+        for name, (x, y) in pairs.items():
+            try:
+                if _is_array(y):
+                    check_images(_to_numpy(y), name="targets")
+                if _is_array(x):
+                    check_inputs(_to_numpy(x)) if y is not None or not has_target else check_images(_to_numpy(x))
+            except ValueError as error:
+                raise ValueError(f"{name}{error}") from error
+
+    def _target(self, x, y, x_hat):
+        """Images that the model is to give back, looked at where they come from a pipeline."""
+        target = x if y is None else y
+        if len(target.shape) != len(x_hat.shape):
+            raise ValueError(
+                f"{'images' if y is None else 'targets'} have shape {tuple(target.shape)}; expected (B, 28, 28, 1). "
+                "A target is an image: leave labels out."
+            )
+        return target if self.pixels_are_checked else checked_pixels(ops.cast(target, "float32"))
+
+    def _total(self, per_image, sample_weight):
+        """Mean of a loss per image, each with its weight, and the penalties that layers add."""
+        if sample_weight is not None:
+            per_image = per_image * sample_weight
+        total = ops.mean(per_image)
+        penalties = [ops.sum(ops.cast(loss, "float32")) for loss in self.losses]
+        return total + sum(penalties) if penalties else total
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Let metrics given to `compile` compare the target with the image that is shown; as in Keras otherwise.
+
+        Args:
+            x: Images, (B, 28, 28, 1).
+            y: Targets, or None where they are the images.
+            y_pred: What `call` gave.
+            sample_weight: Weights of the images, (B,), or None.
+        """
+        target, shown = x if y is None else y, self.image_from_logits(y_pred["logits"])
+        return super().compute_metrics(x, ops.cast(target, "float32"), shown, _weights(sample_weight))
 
     def code(self, images):
         """One code for each image: z of an autoencoder, z_mean of a VAE, float32 (n, latent_dim)."""
@@ -121,15 +351,30 @@ class _LatentModel(keras.Model):
         """The decoder's output before its sigmoid, a tensor (n, 28, 28, 1), from z (n, latent_dim)."""
         return self._decoder_logits(z, training=False)
 
-    def expected_image(self, x_hat):
-        """Turn what the decoder gives into the mean of p(x | z), the image that is shown; a tensor, (n, 28, 28, 1).
+    def image_from_logits(self, logits):
+        """Turn logits into the mean of p(x | z), the image that is shown; a tensor, (n, 28, 28, 1).
 
-        The two are the same, but for the continuous Bernoulli.
+        It is what the decoder gives, but for the continuous Bernoulli, whose mean is nearer to 1/2 than its parameter.
         """
-        return x_hat
+        return self._output(logits)
 
     def _image_of(self, z):
-        return self.expected_image(self.decoder(z, training=False))
+        return self.image_from_logits(self.logits(z))
+
+    def decode_on_batch(self, z):
+        """Do what `decode` does in one call that Keras compiles the first time: for sliders, which wait for it.
+
+        Args:
+            z: Codes, float32 (n, latent_dim).
+
+        Returns:
+            Images, float32 (n, 28, 28, 1) in [0, 1].
+        """
+        if self._compiled_decoder is None:
+            codes = self.decoder.inputs[0]
+            # Its method alone is kept, because Keras would count the weights of a second model that shares them.
+            self._compiled_decoder = keras.Model(codes, self._image_of(codes)).predict_on_batch
+        return self._compiled_decoder(z)
 
     def sample(self, n, seed):
         """Decode n codes drawn from N(0, I).
@@ -154,60 +399,73 @@ class _LatentModel(keras.Model):
     def weight_variables(self):
         """All trained Keras variables as a dict; names are stable between runs."""
         return {
-            f"{part.name}/{i:02d}/{variable.path.split('/', 1)[-1]}": variable
-            for part in (self.encoder, self.decoder)
+            f"{name}/{i:02d}/{variable.path.split('/', 1)[-1]}": variable
+            for name, part in (("encoder", self.encoder), ("decoder", self.decoder))
             for i, variable in enumerate(part.weights)
         }
 
 
+@keras.saving.register_keras_serializable("wardrobe")
 class Autoencoder(_LatentModel):
-    """An encoder and a decoder trained to give back the input.
+    """An encoder and a decoder trained to give back the input, or a target given beside it.
 
-    `fit` and `evaluate` report ``loss`` (nats per image: squared error or Bernoulli, summed over
-    pixels) and ``mse`` (per pixel).
+    `fit` and `evaluate` report ``loss`` (nats per image: squared error or Bernoulli, summed over pixels, and what
+    layers add, such as an activity regularizer) and ``mse`` (per pixel).
 
     Args:
         encoder: Keras model from image to z (B, latent_dim).
         decoder: Keras model from z to image; its last layer is an Activation named ``x_hat``.
         reconstruction: Either ``"squared_error"`` or ``"bernoulli"``.
         name: Name of the Keras model.
+        dtype: Dtype policy of the model itself; None takes float32, or mixed_float16 where a layer computes in float16.
+        trainable: Whether its weights are trained.
+
+    Raises:
+        ValueError: The parts do not fit each other, or reconstruction is neither of the two.
     """
 
-    def __init__(self, encoder, decoder, reconstruction="squared_error", name="autoencoder"):
-        super().__init__(encoder, decoder, name=name)
+    def __init__(
+        self, encoder, decoder, reconstruction="squared_error", name="autoencoder", dtype=None, trainable=True
+    ):
+        super().__init__(encoder, decoder, name, dtype, trainable)
         if reconstruction not in ("squared_error", "bernoulli"):
             raise ValueError(f"reconstruction is {reconstruction!r}; choose 'squared_error' or 'bernoulli'.")
         self.reconstruction = reconstruction
-        self.mse_tracker = keras.metrics.Mean(name="mse")
+        self.mse_tracker = keras.metrics.Mean(name="mse", dtype="float32")
         self.build((None, *IMAGE_SHAPE))
 
-    def build(self, input_shape):
-        self.built = True  # encoder and decoder are built already
+    def get_config(self):
+        return {**super().get_config(), "reconstruction": self.reconstruction}
+
+    def _own_loss(self):
+        return f"reconstruction={self.reconstruction!r}, chosen as it is built"
 
     def call(self, x, training=None):
         logits = self._decoder_logits(self.encoder(x, training=training), training=training)
         return {"x_hat": self._output(logits), "logits": logits}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Mean over the batch of the reconstruction loss; ``y`` replaces ``x`` as target if given."""
-        target = x if y is None else y
+        """Mean over the batch of the reconstruction loss and what layers add; ``y`` replaces ``x`` as target."""
+        target = self._target(x, y, y_pred["x_hat"])
         error = losses.squared_error(target, y_pred["x_hat"])
         self.mse_tracker.update_state(error / math.prod(IMAGE_SHAPE))
         if self.reconstruction == "bernoulli":
-            return ops.mean(losses.bernoulli_from_logits(target, y_pred["logits"]))
-        return ops.mean(error)
+            error = losses.bernoulli_from_logits(target, y_pred["logits"])
+        return self._total(error, _weights(sample_weight))
 
     def encode(self, images):
         """Codes of images: float32 (n, latent_dim) from (n, 28, 28, 1) in [0, 1], or from a `dataset.Split`."""
         return run_in_batches(lambda x: self.encoder(x, training=False), _checked(images))
 
 
+@keras.saving.register_keras_serializable("wardrobe")
 class VAE(_LatentModel):
     """Variational autoencoder: the encoder gives a normal distribution over codes.
 
     The loss is the negative ELBO, -log p(x | z) + beta * KL(q(z | x) || N(0, I)), in nats per image,
     one z drawn per image. `fit` and `evaluate` report ``loss``, its parts ``reconstruction`` and
-    ``kl``, and ``negative_elbo``, the loss at beta = 1 by which every model is judged.
+    ``kl``, and ``negative_elbo``, the loss at beta = 1 by which every model is judged. What layers add, such as a
+    regularizer, is in ``loss`` alone; weights of images are in all four.
 
     Source: Kingma, Welling, "Auto-encoding variational Bayes" (2013).
 
@@ -222,31 +480,61 @@ class VAE(_LatentModel):
         beta: Weight of the KL in the training loss; a Keras variable, so it can change in training.
         seed: Seeds the noise in z.
         name: Name of the Keras model.
+        dtype: Dtype policy of the model itself; None takes float32, or mixed_float16 where a layer computes in float16.
+        trainable: Whether its weights are trained.
+
+    Raises:
+        ValueError: The parts do not fit each other, or an argument is out of range.
     """
 
     is_variational = True
 
     def __init__(
-        self, encoder, decoder, likelihood="bernoulli", sigma=SIGMA_OF_SQUARED_ERROR, beta=1.0, seed=1, name="vae"
+        self,
+        encoder,
+        decoder,
+        likelihood="bernoulli",
+        sigma=SIGMA_OF_SQUARED_ERROR,
+        beta=1.0,
+        seed=1,
+        name="vae",
+        dtype=None,
+        trainable=True,
     ):
-        super().__init__(encoder, decoder, name=name)
+        super().__init__(encoder, decoder, name, dtype, trainable)
         if likelihood not in LIKELIHOODS:
             raise ValueError(f"likelihood is {likelihood!r}; choose one of {', '.join(LIKELIHOODS)}.")
-        if not sigma > 0:
-            raise ValueError(f"sigma is {sigma}; a standard deviation must be positive.")
-        self.likelihood = likelihood
+        if not _is_finite(sigma) or not sigma > 0:
+            raise ValueError(f"sigma is {sigma!r}; a standard deviation must be positive.")
+        if not _is_finite(beta) or beta < 0:
+            raise ValueError(f"beta is {beta!r}; the weight of the KL is a number from 0.")
+        _check_seed(seed)
+        self.likelihood, self.seed = likelihood, int(seed)
         self.beta = self.add_weight(name="beta", shape=(), initializer="zeros", trainable=False, dtype="float32")
         self.sigma = self.add_weight(name="sigma", shape=(), initializer="zeros", trainable=False, dtype="float32")
         self.beta.assign(beta)
         self.sigma.assign(sigma)
-        self.noise = keras.random.SeedGenerator(seed)
-        self.reconstruction_tracker = keras.metrics.Mean(name="reconstruction")
-        self.kl_tracker = keras.metrics.Mean(name="kl")
-        self.negative_elbo_tracker = keras.metrics.Mean(name="negative_elbo")
+        self.noise = keras.random.SeedGenerator(self.seed)
+        self.reconstruction_tracker = keras.metrics.Mean(name="reconstruction", dtype="float32")
+        self.kl_tracker = keras.metrics.Mean(name="kl", dtype="float32")
+        self.negative_elbo_tracker = keras.metrics.Mean(name="negative_elbo", dtype="float32")
         self.build((None, *IMAGE_SHAPE))
 
-    def build(self, input_shape):
-        self.built = True  # encoder and decoder are built already
+    def get_config(self):
+        numbers = {name: float(ops.convert_to_numpy(getattr(self, name))) for name in ("sigma", "beta")}
+        return {**super().get_config(), "likelihood": self.likelihood, **numbers, "seed": self.seed}
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        store["noise"] = ops.convert_to_numpy(self.noise.state)  # which Keras leaves out: a training goes on with it
+
+    def load_own_variables(self, store):
+        super().load_own_variables({name: store[name] for name in store.keys() if name != "noise"})
+        if "noise" in store.keys():
+            self.noise.state.assign(store["noise"])
+
+    def _own_loss(self):
+        return f"likelihood={self.likelihood!r} and beta, chosen as it is built"
 
     def reparameterize(self, z_mean, z_log_var):
         """Draw z = z_mean + exp(z_log_var / 2) * noise, one draw per image.
@@ -258,7 +546,7 @@ class VAE(_LatentModel):
         Returns:
             Codes, a tensor (B, latent_dim).
         """
-        noise = keras.random.normal(ops.shape(z_mean), seed=self.noise)
+        noise = keras.random.normal(ops.shape(z_mean), dtype=z_mean.dtype, seed=self.noise)
         return z_mean + ops.exp(0.5 * z_log_var) * noise
 
     def call(self, x, training=None):
@@ -268,19 +556,22 @@ class VAE(_LatentModel):
         return {"z_mean": z_mean, "z_log_var": z_log_var, "z": z, "logits": logits, "x_hat": self._output(logits)}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Mean over the batch of reconstruction + beta * KL; ``y`` replaces ``x`` as target if given."""
-        target = x if y is None else y
+        """Mean over the batch of reconstruction + beta * KL and what layers add; ``y`` replaces ``x`` as target."""
+        target, weights = self._target(x, y, y_pred["x_hat"]), _weights(sample_weight)
         if self.likelihood == "optimal_gaussian" and training:
-            batch_sigma = ops.stop_gradient(losses.optimal_sigma(target, y_pred["x_hat"]))
+            batch_sigma = ops.stop_gradient(losses.optimal_sigma(target, y_pred["x_hat"], weights))
             self.sigma.assign(0.95 * self.sigma + 0.05 * batch_sigma)
             reconstruction = losses.gaussian(target, y_pred["x_hat"], batch_sigma)
         else:
             reconstruction = self.reconstruction_loss(target, y_pred["logits"])
         kl = losses.kl(y_pred["z_mean"], y_pred["z_log_var"])
-        self.reconstruction_tracker.update_state(reconstruction)
-        self.kl_tracker.update_state(kl)
-        self.negative_elbo_tracker.update_state(reconstruction + kl)
-        return ops.mean(reconstruction + self.beta * kl)
+        for tracker, part in (
+            (self.reconstruction_tracker, reconstruction),
+            (self.kl_tracker, kl),
+            (self.negative_elbo_tracker, reconstruction + kl),
+        ):
+            tracker.update_state(part if weights is None else part * weights)
+        return self._total(reconstruction + self.beta * kl, weights)
 
     def reconstruction_loss(self, x, logits, likelihood=None):
         """Negative log-likelihood -log p(x | z), in nats per image.
@@ -297,7 +588,7 @@ class VAE(_LatentModel):
         if likelihood == "bernoulli":
             return losses.bernoulli_from_logits(x, logits)
         if likelihood == "continuous_bernoulli":
-            return losses.continuous_bernoulli(x, self._output(logits))
+            return losses.continuous_bernoulli_from_logits(x, logits)
         return losses.gaussian(x, self._output(logits), self.sigma)
 
     def encode(self, images):
@@ -312,26 +603,53 @@ class VAE(_LatentModel):
         """
         return run_in_batches(lambda x: self.encoder(x, training=False), _checked(images))
 
-    def expected_image(self, x_hat):
+    def image_from_logits(self, logits):
         if self.likelihood == "continuous_bernoulli":
-            return losses.continuous_bernoulli_mean(x_hat)
-        return x_hat
+            return losses.continuous_bernoulli_mean_from_logits(logits)
+        return super().image_from_logits(logits)
 
     def weight_variables(self):
         return super().weight_variables() | {"sigma": self.sigma}
 
 
+def _is_finite(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_size(value):
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 1
+
+
+def _check_seed(seed):
+    if not isinstance(seed, numbers.Integral) or isinstance(seed, bool) or seed < 0:
+        raise ValueError(f"seed is {seed!r}; expected a whole number from 0, so that the model can be made again.")
+
+
 def _check_sizes(latent_dim, hidden):
-    if not isinstance(latent_dim, (int, np.integer)) or latent_dim < 1:
+    if not _is_size(latent_dim):
         raise ValueError(f"latent_dim is {latent_dim!r}; expected a whole number from 1.")
-    if any(not isinstance(units, (int, np.integer)) or units < 1 for units in hidden):
+    if not isinstance(hidden, (tuple, list)) or not all(map(_is_size, hidden)):
         raise ValueError(f"hidden is {hidden!r}; expected layer sizes, whole numbers from 1, such as (512, 256).")
 
 
-def _check_conv_sizes(latent_dim, filters, hidden):
+def _check_conv_sizes(latent_dim, filters, hidden, blocks):
     _check_sizes(latent_dim, hidden)
-    if len(filters) != 3 or any(not isinstance(f, (int, np.integer)) or f < 1 for f in filters):
+    if not isinstance(filters, (tuple, list)) or len(filters) != 3 or not all(map(_is_size, filters)):
         raise ValueError(f"filters is {filters!r}; expected three whole numbers from 1, such as (32, 64, 128).")
+    if blocks != 0 and not _is_size(blocks):
+        raise ValueError(f"blocks is {blocks!r}; expected a whole number from 0.")
+
+
+def _weights(sample_weight):
+    """Weights of images as float32 (B,), or None."""
+    if sample_weight is None:
+        return None
+    weights = ops.cast(sample_weight, "float32")
+    if len(weights.shape) == 2 and weights.shape[1] == 1:
+        weights = weights[:, 0]
+    if len(weights.shape) != 1:
+        raise ValueError(f"sample_weight has shape {tuple(weights.shape)}; expected one weight for each image, (B,).")
+    return weights
 
 
 class _Layers:
@@ -344,6 +662,12 @@ class _Layers:
     """
 
     def __init__(self, seed, precision="float32"):
+        _check_seed(seed)
+        if precision not in ("float32", "mixed_bfloat16"):
+            raise ValueError(
+                f"precision is {precision!r}; choose 'float32' or 'mixed_bfloat16'. Weights that are themselves kept in "
+                "half precision would hardly be trained, and float16 loses small gradients."
+            )
         self.seeds = itertools.count(1000 * seed)
         self.precision = precision
 
@@ -355,11 +679,20 @@ class _Layers:
         return layers.Dense(units, activation=activation, name=name, **kwargs)
 
     def conv(self, filters, size, name, stride=1, activation=None, layer=fused.Conv2D, **kwargs):
-        kwargs = {"dtype": self.precision, "kernel_initializer": self._start(), **kwargs}
+        # A format of its own, because the reader's keras.json may name another.
+        kwargs = {
+            "dtype": self.precision,
+            "kernel_initializer": self._start(),
+            "data_format": "channels_last",
+            **kwargs,
+        }
         return layer(filters, size, stride, padding="same", activation=_of_maps(activation), name=name, **kwargs)
 
     def transposed(self, filters, size, name, stride):
         return self.conv(filters, size, name, stride, layer=fused.Conv2DTranspose)
+
+    def flat(self, name):
+        return layers.Flatten(data_format="channels_last", name=name, dtype=self.precision)
 
     def activation(self, function, name):
         return layers.Activation(_of_maps(function), name=name, dtype=self.precision)
@@ -388,10 +721,10 @@ def dense_decoder(latent_dim, hidden, activation="silu", output="sigmoid", seed=
     """
     _check_sizes(latent_dim, hidden)
     make = _Layers(seed, precision)
-    z = keras.Input((latent_dim,), name="z")
+    z = keras.Input((latent_dim,), name="z", dtype="float32")
     x = _dense_stack(make, z, hidden, activation)
     x = make.dense(math.prod(IMAGE_SHAPE), name="logits")(x)
-    x = layers.Reshape(IMAGE_SHAPE, name="image")(x)
+    x = layers.Reshape(IMAGE_SHAPE, name="image", dtype=precision)(x)
     x_hat = layers.Activation(output, name="x_hat", dtype="float32")(x)
     return keras.Model(z, x_hat, name="decoder")
 
@@ -419,8 +752,8 @@ def dense_autoencoder(
     """
     _check_sizes(latent_dim, hidden)
     make = _Layers(seed)
-    x = keras.Input(IMAGE_SHAPE, name="x")
-    h = _dense_stack(make, layers.Flatten(name="pixels")(x), hidden, activation)
+    x = keras.Input(IMAGE_SHAPE, name="x", dtype="float32")
+    h = _dense_stack(make, make.flat("pixels")(x), hidden, activation)
     z = make.dense(latent_dim, code_activation, name="z", dtype="float32")(h)
     encoder = keras.Model(x, z, name="encoder")
     decoder = dense_decoder(latent_dim, hidden[::-1], activation, seed=seed + 500)
@@ -442,8 +775,9 @@ def linear_autoencoder(latent_dim=10, seed=1):
         An `Autoencoder`.
     """
     _check_sizes(latent_dim, ())
-    x = keras.Input(IMAGE_SHAPE, name="x")
-    z = _Layers(seed).dense(latent_dim, name="z")(layers.Flatten(name="pixels")(x))
+    x = keras.Input(IMAGE_SHAPE, name="x", dtype="float32")
+    make = _Layers(seed)
+    z = make.dense(latent_dim, name="z")(make.flat("pixels")(x))
     decoder = dense_decoder(latent_dim, (), output="linear", seed=seed + 500)
     return Autoencoder(keras.Model(x, z, name="encoder"), decoder, name="linear_autoencoder")
 
@@ -475,8 +809,8 @@ def dense_vae(
     """
     _check_sizes(latent_dim, hidden)
     make = _Layers(seed, precision)
-    x = keras.Input(IMAGE_SHAPE, name="x")
-    h = _dense_stack(make, layers.Flatten(name="pixels")(x), hidden, activation)
+    x = keras.Input(IMAGE_SHAPE, name="x", dtype="float32")
+    h = _dense_stack(make, make.flat("pixels")(x), hidden, activation)
     z_mean = make.dense(latent_dim, name="z_mean", dtype="float32")(h)
     z_log_var = make.dense(latent_dim, name="z_log_var", dtype="float32")(h)
     encoder = keras.Model(x, [z_mean, z_log_var], name="encoder")
@@ -519,7 +853,7 @@ def _conv_stack(make, x, filters, hidden, activation):
     """28 x 28 to 14 x 14 to 7 x 7, a third convolution at that size, then dense layers."""
     for i, (count, stride) in enumerate(zip(filters, (2, 2, 1), strict=True), start=1):
         x = make.conv(count, 3, f"conv_{i}", stride, activation)(x)
-    return _dense_stack(make, layers.Flatten(name="features", dtype=make.precision)(x), hidden, activation)
+    return _dense_stack(make, make.flat("features")(x), hidden, activation)
 
 
 def _residual(make, x, filters, activation, name):
@@ -547,9 +881,9 @@ def conv_decoder(latent_dim, filters=(32, 64, 128), blocks=1, activation="silu",
         seed: Seeds the first weights.
         precision: Either "float32" or "mixed_bfloat16".
     """
-    _check_conv_sizes(latent_dim, filters, ())
+    _check_conv_sizes(latent_dim, filters, (), blocks)
     make = _Layers(seed, precision)
-    z = keras.Input((latent_dim,), name="z")
+    z = keras.Input((latent_dim,), name="z", dtype="float32")
     x = make.dense(7 * 7 * filters[2], name="features")(z)
     x = layers.Reshape((7, 7, filters[2]), name="maps", dtype=precision)(x)
     for count, wider, size in ((filters[2], filters[1], 14), (filters[1], filters[0], 28)):
@@ -589,9 +923,9 @@ def conv_autoencoder(
     Returns:
         An `Autoencoder`.
     """
-    _check_conv_sizes(latent_dim, filters, hidden)
+    _check_conv_sizes(latent_dim, filters, hidden, blocks)
     make = _Layers(seed, precision)
-    x = keras.Input(IMAGE_SHAPE, name="x")
+    x = keras.Input(IMAGE_SHAPE, name="x", dtype="float32")
     h = _conv_stack(make, x, filters, hidden, activation)
     z = make.dense(latent_dim, name="z", dtype="float32")(h)
     decoder = conv_decoder(latent_dim, filters, blocks, activation, seed + 500, precision)
@@ -630,9 +964,9 @@ def conv_vae(
     Returns:
         A `VAE`.
     """
-    _check_conv_sizes(latent_dim, filters, hidden)
+    _check_conv_sizes(latent_dim, filters, hidden, blocks)
     make = _Layers(seed, precision)
-    x = keras.Input(IMAGE_SHAPE, name="x")
+    x = keras.Input(IMAGE_SHAPE, name="x", dtype="float32")
     h = _conv_stack(make, x, filters, hidden, activation)
     z_mean = make.dense(latent_dim, name="z_mean", dtype="float32")(h)
     z_log_var = make.dense(latent_dim, name="z_log_var", dtype="float32")(h)

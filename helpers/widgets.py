@@ -57,7 +57,7 @@ def decode(model, z):
     """
     z = models.check_codes(z, model.latent_dim)
     with _LOCK:
-        return ops.convert_to_numpy(model.expected_image(model.decoder.predict_on_batch(z)))
+        return model.decode_on_batch(z)
 
 
 def encode(model, images):

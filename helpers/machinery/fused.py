@@ -2,7 +2,7 @@
 
 On a CPU a small net spends as much time on reading and writing numbers as on multiplying them. Nothing here needs to be
 read to understand a model. On other backends than TensorFlow everything is Keras' own. A convolutional encoder or
-decoder that Keras has saved in a file of its own can be opened after ``from helpers.machinery import fused``.
+decoder that Keras has saved in a file of its own can be opened after ``from helpers import models``.
 """
 
 import functools
@@ -157,6 +157,7 @@ def silu(x):
     return _silu(ops.convert_to_tensor(x)) if _ON_TENSORFLOW else keras.activations.silu(x)
 
 
+@keras.saving.register_keras_serializable("wardrobe")
 class Adam(keras.optimizers.Adam):
     """Keras' Adam with each weight's update in one operation of TensorFlow's; Keras takes a dozen."""
 
