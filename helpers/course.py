@@ -261,7 +261,7 @@ def fast_precision():
 
 def _has_gpu():
     # keras.distribution lists devices on TensorFlow and JAX only; other backends are not tested.
-    with contextlib.suppress(NotImplementedError, AttributeError, ValueError):
+    with contextlib.suppress(NotImplementedError, AttributeError, ValueError, RuntimeError):  # JAX's, without a GPU
         return bool(start_keras().distribution.list_devices("gpu"))
     return False
 
@@ -304,10 +304,28 @@ def in_notebook():
     return shell is not None and hasattr(shell, "kernel")
 
 
+def path_of(path):
+    """A path that a reader wrote, as a Path: "~" is the home, and quotes around the whole are no part of it.
+
+    Args:
+        path: Text or Path.
+    """
+    text = os.fspath(path)
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        text = text[1:-1]
+    return Path(os.path.expanduser(text))  # unlike pathlib's, never fails for want of a home
+
+
 def data_directory():
-    """Folder named by ``FASHION_MNIST_DIR`` as a Path, or None where it is not set."""
+    """Folder named by ``FASHION_MNIST_DIR`` as a Path, or None where it is not set.
+
+    A relative one is looked for in the current folder, which for a notebook is its own, and then in that of the course.
+    """
     value = os.environ.get("FASHION_MNIST_DIR", "").strip()
-    return Path(value).expanduser() if value else None
+    if not value:
+        return None
+    folder = path_of(value)
+    return ROOT / folder if not folder.is_absolute() and not os.path.isdir(folder) else folder
 
 
 def data_choice():
@@ -321,7 +339,7 @@ def data_choice():
 def keras_home():
     """Keras' cache folder as a Path: ``KERAS_HOME`` or ``~/.keras``."""
     value = os.environ.get("KERAS_HOME", "").strip()
-    return Path(os.path.expanduser(value or "~/.keras"))  # unlike pathlib's, never fails for want of a home
+    return path_of(value or "~/.keras")
 
 
 def train_from_scratch():

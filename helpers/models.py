@@ -176,7 +176,9 @@ class _LatentModel(keras.Model):
         }
         return cls(**{**config, **parts})
 
-    def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, metrics=None, weighted_metrics=None, **options):
+    def compile(
+        self, optimizer="rmsprop", loss=None, loss_weights=None, metrics=None, weighted_metrics=None, **options
+    ):
         """Configure training as any Keras model, but for the loss, which the model has by itself.
 
         Args:
@@ -192,8 +194,8 @@ class _LatentModel(keras.Model):
         """
         if loss is not None or loss_weights is not None:
             raise ValueError(
-                f"compile got a loss ({loss!r}, loss_weights {loss_weights!r}), but this model has its own: {self._own_loss()}. "
-                "Leave it out. To look at another criterion beside it, give metrics=[...]."
+                f"compile got a loss ({loss!r}, loss_weights {loss_weights!r}), but this model has its own: "
+                f"{self._own_loss()}. Leave it out. To look at another criterion beside it, give metrics=[...]."
             )
         self._compile_metrics = None  # Keras keeps those of an earlier call
         super().compile(optimizer, metrics=metrics, weighted_metrics=weighted_metrics, **options)
@@ -529,9 +531,11 @@ class VAE(_LatentModel):
         store["noise"] = ops.convert_to_numpy(self.noise.state)  # which Keras leaves out: a training goes on with it
 
     def load_own_variables(self, store):
-        super().load_own_variables({name: store[name] for name in store.keys() if name != "noise"})
-        if "noise" in store.keys():
-            self.noise.state.assign(store["noise"])
+        stored = {name: store[name] for name in store.keys()}  # noqa: SIM118  no dict, only like one
+        noise = stored.pop("noise", None)
+        super().load_own_variables(stored)
+        if noise is not None:
+            self.noise.state.assign(noise)
 
     def _own_loss(self):
         return f"likelihood={self.likelihood!r} and beta, chosen as it is built"
@@ -665,8 +669,8 @@ class _Layers:
         _check_seed(seed)
         if precision not in ("float32", "mixed_bfloat16"):
             raise ValueError(
-                f"precision is {precision!r}; choose 'float32' or 'mixed_bfloat16'. Weights that are themselves kept in "
-                "half precision would hardly be trained, and float16 loses small gradients."
+                f"precision is {precision!r}; choose 'float32' or 'mixed_bfloat16'. Weights kept in half precision "
+                "would hardly be trained, and float16 loses small gradients."
             )
         self.seeds = itertools.count(1000 * seed)
         self.precision = precision

@@ -6,13 +6,15 @@ which an interrupted training goes on as if nothing had happened.
 """
 
 import dataclasses
+import difflib
 import math
+import numbers
 
 import numpy as np
 
-from helpers import course, wardrobe
-from helpers.dataset import Split, check_images
-from helpers.machinery import fused
+from helpers import course, models, wardrobe
+from helpers.dataset import Dataset, Split, check_images, check_inputs
+from helpers.machinery import fused, identity
 from helpers.machinery.backend import keras, ops
 from helpers.machinery.interrupts import Interrupts
 from helpers.machinery.progress import TrainingProgress
@@ -51,12 +53,27 @@ class Recipe:
     seed: int = 1
 
     def __post_init__(self):
+        for name, least in (("epochs", 1), ("batch_size", 1), ("kl_warmup_epochs", 0), ("seed", 0), ("patience", 0)):
+            value = getattr(self, name)
+            if name == "patience" and value is None:
+                continue
+            if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
+                raise ValueError(f"{name} is {value!r}; expected a whole number from {least}.")
+            object.__setattr__(self, name, int(value))  # numpy's numbers become Python's
+        for name in ("learning_rate", "warmup_epochs", "kl_start"):
+            value = getattr(self, name)
+            if not isinstance(value, numbers.Real) or isinstance(value, bool) or not math.isfinite(value) or value < 0:
+                raise ValueError(f"{name} is {value!r}; expected a number from 0.")
+            object.__setattr__(self, name, float(value))
+        if not self.learning_rate:
+            raise ValueError("learning_rate is 0; it must be positive.")
         if self.schedule not in ("cosine", "constant"):
             raise ValueError(f"schedule is {self.schedule!r}; choose 'cosine' or 'constant'.")
-        if self.epochs < 1 or self.batch_size < 1:
-            raise ValueError(f"epochs ({self.epochs}) and batch_size ({self.batch_size}) must be at least 1.")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate is {self.learning_rate}; it must be positive.")
+        if not isinstance(self.optimizer, str):
+            raise ValueError(
+                f"optimizer is a {type(self.optimizer).__name__}; give the name of one, such as 'adam', and its "
+                "learning_rate. One of your own: model.compile(optimizer) and model.fit(images)."
+            )
 
     def rate(self, steps_per_epoch):
         """The learning rate as Keras wants it: a float, or a schedule over steps."""
@@ -98,19 +115,27 @@ class Batches(keras.utils.PyDataset):
         batch_size: Number of images in a batch; the last of an epoch may be smaller.
         seed: Seeds the order of the images.
         first_epoch: Epoch at which batch 0 begins.
+        targets: Split of as many images that stand beside them as targets; None gives none.
+        transform: See `fit`.
     """
 
     num_batches = None  # without end: `fit` gets the number of steps of an epoch
 
-    def __init__(self, images, batch_size, seed, first_epoch=0):
+    def __init__(self, images, batch_size, seed, first_epoch=0, targets=None, transform=None):
         super().__init__()
         self.split = images if isinstance(images, Split) else Split(images, np.zeros(len(images), np.int64))
         self.batch_size, self.seed, self.first_epoch = batch_size, seed, first_epoch
+        self.targets, self.transform = targets, transform
         self.steps_per_epoch = math.ceil(len(images) / batch_size)
         self._epoch, self._order = None, None
 
     def __getitem__(self, index):
-        return (self.split.take(self.rows(index)),)
+        rows = self.rows(index)
+        images = self.split.take(rows)
+        if self.transform is not None:
+            epoch, step = divmod(int(index), self.steps_per_epoch)
+            images = transformed(images, self.transform, (self.seed, self.first_epoch + epoch, step), self.targets)
+        return (images,) if self.targets is None else (images, self.targets.take(rows))
 
     def rows(self, index):
         """Rows of the images of a batch, int64 (m,)."""
@@ -127,20 +152,21 @@ class Batches(keras.utils.PyDataset):
         """The same batches in the form that ``fit`` takes fastest.
 
         On TensorFlow a ``tf.data.Dataset`` that gathers them without Python between two steps, which saves a small net
-        a fifth of its time; on other backends these batches themselves.
+        a fifth of its time; on other backends, and with a transform, these batches themselves.
         """
-        if keras.backend.backend() != "tensorflow":
+        if keras.backend.backend() != "tensorflow" or self.transform is not None:
             return self
         import tensorflow as tf
 
-        size, stored = self.batch_size, tf.convert_to_tensor(self.split.stored)
+        size = self.batch_size
+        sources = [tf.convert_to_tensor(split.stored) for split in (self.split, self.targets) if split is not None]
         # A table, because TensorFlow may turn a division by 255 into a product, which differs in the last bits.
         values = tf.constant(np.arange(256, dtype="float32") / 255)
 
         @tf.autograph.experimental.do_not_convert
         def batch(rows):
-            found = tf.gather(stored, rows)
-            return tf.gather(values, tf.cast(found, tf.int32)) if stored.dtype == tf.uint8 else found
+            found = [tf.gather(stored, rows) for stored in sources]
+            return tuple(tf.gather(values, tf.cast(x, tf.int32)) if x.dtype == tf.uint8 else x for x in found)
 
         @tf.autograph.experimental.do_not_convert
         def order(epoch):
@@ -154,20 +180,54 @@ class Batches(keras.utils.PyDataset):
         @tf.autograph.experimental.do_not_convert
         def batches(order):
             steps = tf.data.Dataset.range(self.steps_per_epoch)
-            return steps.map(lambda step: (batch(order[step * size : (step + 1) * size]),))
+            return steps.map(lambda step: batch(order[step * size : (step + 1) * size]))
 
         return orders.flat_map(batches)
 
 
-def fit(model, dataset, *, state=None, callbacks=(), verbose=True, **recipe):
+def transformed(images, transform, seed, targets=None):
+    """Images as a reader's function changes them, looked at before a model sees them.
+
+    Args:
+        images: Array, float32 (n, 28, 28, 1).
+        transform: See `fit`.
+        seed: Whole numbers that seed the generator handed to it.
+        targets: None where the changed images are their own targets and have to stay in [0, 1].
+
+    Returns:
+        Array float32 (n, 28, 28, 1).
+
+    Raises:
+        ValueError: The function gives something else.
+    """
+    changed = transform(np.array(images), np.random.default_rng(seed))
+    if np.shape(changed) != images.shape:
+        raise ValueError(f"transform: it gives {np.shape(changed)} for images {images.shape}; the shape has to stay.")
+    try:
+        return check_images(changed) if targets is None else check_inputs(changed)
+    except ValueError as error:
+        raise ValueError(f"transform: {error}") from error
+
+
+def fit(model, dataset, *, targets=None, transform=None, state=None, callbacks=(), verbose=True, **recipe):
     """Train a model on ``dataset.train`` and watch it on ``dataset.validation``.
+
+    Afterwards the model is compiled as the reader had compiled it before or, if not at all, with the recipe's optimizer
+    and the constant ``learning_rate``, so that Keras' own ``fit`` goes on learning.
 
     Args:
         model: A `models.Autoencoder` or a `models.VAE`.
         dataset: A `data.Dataset`.
+        targets: A `data.Dataset` of what is to be given back, image for image; None takes the images themselves.
+        transform: Function of (images float32 (n, 28, 28, 1), `numpy.random.Generator`) that returns changed images. It
+            is called with each batch of each epoch anew. Without targets a changed image is its own target (that is
+            augmentation) and validation images stay as they are. With targets they are changed too, once, with one
+            seed: ``targets=dataset`` and a transform that adds noise make a denoising autoencoder (Vincent et al.,
+            2008).
         state: Path of a state file. It is written after each epoch; if it exists, training goes on from it. With the
             same arguments the outcome is the same, bit for bit, as without the interruption. None keeps no state.
-        callbacks: Further Keras callbacks. They are not part of the state.
+        callbacks: Further Keras callbacks. They are not part of the state. Between two calls of ``on_train_batch_end``
+            lie up to 50 steps.
         verbose: Whether to show progress.
         **recipe: Fields of `Recipe`, such as ``epochs=10``.
 
@@ -176,20 +236,30 @@ def fit(model, dataset, *, state=None, callbacks=(), verbose=True, **recipe):
         "kl", "negative_elbo" (with "val_" twins) and "beta"; for an autoencoder "mse" and "val_mse".
 
     Raises:
-        ValueError: An argument is out of range, or images are not those of `dataset.check_images`.
-        files.DamagedFile: The state file is damaged, or belongs to another model or recipe.
+        ValueError: An argument is out of range, images are not those of `dataset.check_images`, or the transform
+            returns something else.
+        files.DamagedFile: The state file is damaged, or belongs to another training; the text says what differs.
         files.UnwritableFile: The state file cannot be written.
         FloatingPointError: The loss became NaN or infinite.
     """
-    recipe = Recipe(**recipe)
+    recipe = _recipe(recipe)
+    if not isinstance(model, (models.Autoencoder, models.VAE)):
+        raise ValueError(f"model is a {type(model).__name__}; expected a models.Autoencoder or a models.VAE.")
+    callbacks = _callbacks(callbacks, recipe)
     check_splits(dataset)
-    memory = State(model, recipe, len(dataset.train), state)
+    validation = _validation(dataset, targets, transform, recipe)
+    memory = State(model, recipe, state, lambda: _description(dataset, targets, transform))
     first = memory.open()
-    batches = Batches(dataset.train, recipe.batch_size, recipe.seed, first)
+    batches = Batches(
+        dataset.train, recipe.batch_size, recipe.seed, first, None if targets is None else targets.train, transform
+    )
     steps = batches.steps_per_epoch
+    compile_again = model.compile_again or (lambda: model.compile(_constant_optimizer(recipe)))
+    several = keras.backend.backend() != "torch"  # where Keras takes one step at a time
+    model.pixels_are_checked = True
     model.compile(
         optimizer=_optimizer(recipe, steps),
-        steps_per_execution=steps_per_call(steps, limit=16 if _has_convolutions(model) else 50),
+        steps_per_execution=steps_per_call(steps, limit=16 if _has_convolutions(model) else 50) if several else 1,
         jit_compile=False,
     )
     stop = _early_stopping(model, recipe)
@@ -202,7 +272,7 @@ def fit(model, dataset, *, state=None, callbacks=(), verbose=True, **recipe):
                 initial_epoch=first,
                 steps_per_epoch=steps,
                 shuffle=False,  # the batches come shuffled
-                validation_data=(dataset.validation.images,),
+                validation_data=validation,
                 validation_batch_size=500,
                 callbacks=[
                     *([_KLWarmUp(recipe, beta)] if model.is_variational else []),
@@ -218,16 +288,87 @@ def fit(model, dataset, *, state=None, callbacks=(), verbose=True, **recipe):
     finally:
         if model.is_variational:
             model.beta.assign(beta)  # also where the reader interrupts a warm-up
+        model.pixels_are_checked = False
+        compile_again()
         course.give_back_memory()
     return memory.history
 
 
-def check_splits(dataset):
+def _recipe(fields):
+    """The `Recipe` of some fields, or a ValueError that says which of them there is not."""
+    known = [field.name for field in dataclasses.fields(Recipe)]
+    for name in fields:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}."
+            raise ValueError(f"training has no argument {name!r}; {hint}")
+    return Recipe(**fields)
+
+
+def _callbacks(callbacks, recipe):
+    """Callbacks as a list; those that set the learning rate need one that can be set."""
+    callbacks = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks or ())
+    for callback in callbacks:
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise ValueError(f"callbacks holds a {type(callback).__name__}; expected Keras callbacks.")
+        sets_rate = isinstance(callback, (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler))
+        if sets_rate and recipe.schedule != "constant":
+            raise ValueError(
+                f"{type(callback).__name__} sets the learning rate, which a cosine schedule sets too. "
+                "Give schedule='constant' beside it."
+            )
+    return callbacks
+
+
+def _validation(dataset, targets, transform, recipe):
+    """What Keras' fit watches: validation images, with their targets where there are any."""
+    if transform is not None and not callable(transform):
+        raise ValueError(f"transform is a {type(transform).__name__}; expected a function of images and a generator.")
+    if transform is not None:
+        few = dataset.train.take(np.arange(min(recipe.batch_size, len(dataset.train))))
+        once, twice = (transformed(few, transform, (recipe.seed, 0, 0), targets) for _ in range(2))
+        if not np.array_equal(once, twice):
+            raise ValueError(
+                "transform: called twice with equal generators it gives different images, so no training could be "
+                "repeated. Take all chance from its second argument."
+            )
+    if targets is None:
+        return (dataset.validation.images,)
+    check_splits(targets, "targets")
+    for part in ("train", "validation"):
+        wanted, found = len(getattr(dataset, part)), len(getattr(targets, part))
+        if wanted != found:
+            raise ValueError(f"targets.{part} has {found:,} images; expected one for each of the {wanted:,} images.")
+    images = dataset.validation.images
+    if transform is not None:
+        images = transformed(images, transform, (recipe.seed, 2**31), targets)
+    return images, targets.validation.images
+
+
+def _description(dataset, targets, transform):
+    """Which images a training sees and what is done with them, as a dict that JSON can hold."""
+    sets = {"images": dataset} | ({"targets": targets} if targets is not None else {})
+    found = {name: {part: getattr(of, part).digest for part in ("train", "validation")} for name, of in sets.items()}
+    if transform is not None:
+        try:
+            found["transform"] = identity.of_function(transform)
+        except ValueError as error:
+            raise ValueError(f"No state can be kept with this transform: {error}") from error
+    return {"train": len(dataset.train), "validation": len(dataset.validation), **found}
+
+
+def check_splits(dataset, name="dataset"):
     """See that there are images to train on and to watch, all of them with values in [0, 1].
 
+    Args:
+        dataset: A `data.Dataset`.
+        name: Its name in an error.
+
     Raises:
-        ValueError: There are no such images; the text names the split.
+        ValueError: It is no data set, or has no such images; the text names the split.
     """
+    if not isinstance(dataset, Dataset):
+        raise ValueError(f"{name} is a {type(dataset).__name__}; expected a data.Dataset, such as data.load().")
     for part in ("train", "validation"):
         split = getattr(dataset, part)
         if not len(split):
@@ -261,6 +402,10 @@ def _optimizer(recipe, steps):
     if recipe.optimizer == "adam":
         return fused.Adam(recipe.rate(steps))
     return keras.optimizers.get({"class_name": recipe.optimizer, "config": {"learning_rate": recipe.rate(steps)}})
+
+
+def _constant_optimizer(recipe):
+    return keras.optimizers.get({"class_name": recipe.optimizer, "config": {"learning_rate": recipe.learning_rate}})
 
 
 class Snapshots(keras.callbacks.Callback):

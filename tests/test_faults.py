@@ -422,7 +422,11 @@ class Store:
             return {"rows": table.to_dict("records"), "recipe": recipe}
         if sort == "trial":
             return sweeps.read(self.path[sort].parent)
-        memory = state.State(self.student, self.recipe, 300, self.path[sort])
+        images = tiny_dataset()
+        self.student.compile(training._optimizer(self.recipe, training.Batches(images.train, 128, 1).steps_per_epoch))
+        self.student.optimizer.build(self.student.trainable_variables)
+        described = functools.partial(training._description, images, None, None)
+        memory = state.State(self.student, self.recipe, self.path[sort], described)
         stop = training._early_stopping(self.student, self.recipe)
         epoch = memory.open()
         memory.restore(stop)

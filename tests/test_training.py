@@ -1,6 +1,7 @@
 """The recipe: what is logged, in which order images come, when it stops, and that it can be interrupted."""
 
 import dataclasses
+import functools
 import hashlib
 import io
 import itertools
@@ -18,6 +19,7 @@ from helpers import baselines, classifier, course, data, metrics, models, traini
 from helpers.machinery import files, interrupts, progress
 
 QUICK = {"batch_size": 64, "learning_rate": 5e-3, "verbose": False}
+PARTS = ("train", "validation")
 STILL = {"batch_size": 64, "learning_rate": 1e-12, "schedule": "constant", "verbose": False}
 
 
@@ -151,11 +153,21 @@ def test_linear_autoencoder_comes_near_pca(tiny):
     "change, words",
     [
         ({"schedule": "step"}, "choose 'cosine' or 'constant'"),
-        ({"epochs": 0}, "at least 1"),
-        ({"batch_size": 0}, "at least 1"),
+        ({"epochs": 0}, "epochs is 0; expected a whole number from 1"),
+        ({"epochs": 2.0}, "epochs is 2.0; expected a whole number"),
+        ({"epochs": True}, "epochs is True"),
+        ({"batch_size": 0}, "batch_size is 0; expected a whole number from 1"),
+        ({"batch_size": "many"}, "batch_size is 'many'"),
         ({"learning_rate": 0}, "positive"),
-        ({"learning_rate": -1e-3}, "positive"),
-        ({"learning_rate": float("nan")}, "positive"),
+        ({"learning_rate": -1e-3}, "learning_rate is -0.001; expected a number from 0"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"learning_rate": "fast"}, "learning_rate is 'fast'"),
+        ({"warmup_epochs": float("inf")}, "warmup_epochs is inf"),
+        ({"kl_start": -1}, "kl_start is -1"),
+        ({"kl_warmup_epochs": 1.5}, "kl_warmup_epochs is 1.5; expected a whole number from 0"),
+        ({"patience": -1}, "patience is -1"),
+        ({"seed": None}, "seed is None; expected a whole number"),
+        ({"optimizer": keras.optimizers.Adam()}, "optimizer is a Adam; give the name of one"),
     ],
 )
 def test_wrong_recipe_is_refused_in_words(change, words):
@@ -164,7 +176,7 @@ def test_wrong_recipe_is_refused_in_words(change, words):
 
 
 def test_misspelt_field_is_refused(tiny):
-    with pytest.raises(TypeError, match="epoch"):
+    with pytest.raises(ValueError, match="no argument 'epoch'; did you mean epochs?"):
         training.fit(small_autoencoder(), tiny, epoch=3)
 
 
@@ -191,11 +203,200 @@ def test_rate_of_the_first_step(recipe, first):
 
 
 def test_optimizer_has_the_named_kind_and_the_recipes_rate(tiny):
+    model, seen = small_autoencoder(), []
+    look = keras.callbacks.LambdaCallback(on_train_end=lambda logs: seen.append(model.optimizer))
+    recipe = {"epochs": 1, "optimizer": "sgd", "batch_size": 100, "learning_rate": 0.125}
+    training.fit(model, tiny, callbacks=[look], verbose=False, **recipe)
+    assert isinstance(seen[0], keras.optimizers.SGD)
+    assert int(seen[0].iterations) == 3
+    assert float(seen[0].learning_rate) == pytest.approx(0.00125), "all the way down the cosine"
+
+
+def test_afterwards_keras_own_fit_goes_on_learning(tiny):
+    """Left compiled with a schedule at its end, the model would take steps of a hundredth."""
     model = small_autoencoder()
     training.fit(model, tiny, epochs=1, optimizer="sgd", batch_size=100, learning_rate=0.125, verbose=False)
     assert isinstance(model.optimizer, keras.optimizers.SGD)
-    assert int(model.optimizer.iterations) == 3
-    assert float(model.optimizer.learning_rate) == pytest.approx(0.00125), "all the way down the cosine"
+    assert float(model.optimizer.learning_rate) == 0.125
+    assert not int(model.optimizer.iterations)
+
+
+def test_afterwards_the_model_is_compiled_as_its_reader_had_compiled_it(tiny):
+    model, optimizer = small_vae(), keras.optimizers.SGD(1e-4)
+    model.compile(optimizer, metrics=["mae"])
+    history = training.fit(model, tiny, epochs=1, verbose=False)
+    assert "mae" not in history, "the metrics of one compile are not those of another"
+    assert model.optimizer is optimizer
+    assert "mae" in model.evaluate(tiny.test.images, return_dict=True, verbose=0)
+
+
+@pytest.mark.parametrize("exception", [KeyboardInterrupt, RuntimeError])
+def test_an_interrupted_training_leaves_nothing_behind_either(tiny, exception):
+    def stop(*arguments):
+        raise exception
+
+    model = small_vae(beta=2.0)
+    with pytest.raises(exception):
+        training.fit(
+            model,
+            tiny,
+            epochs=2,
+            kl_warmup_epochs=2,
+            verbose=False,
+            callbacks=keras.callbacks.LambdaCallback(on_epoch_end=stop),
+        )
+    assert float(model.beta) == 2.0 and not model.pixels_are_checked
+    assert float(model.optimizer.learning_rate) == pytest.approx(2e-3)
+
+
+@pytest.mark.parametrize(
+    "callback", [keras.callbacks.ReduceLROnPlateau(), keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate)]
+)
+def test_callbacks_that_set_the_rate_need_a_constant_schedule(tiny, callback):
+    model = small_autoencoder()
+    with pytest.raises(ValueError, match=f"{type(callback).__name__} sets the learning rate.*schedule='constant'"):
+        training.fit(model, tiny, callbacks=[callback], verbose=False, epochs=1)
+    training.fit(model, tiny, callbacks=[callback], verbose=False, epochs=1, schedule="constant")
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"model": keras.Sequential([keras.layers.Dense(1)])}, "model is a Sequential; expected a models.Autoencoder"),
+        ({"dataset": "fashion-mnist"}, "dataset is a str; expected a data.Dataset, such as data.load"),
+        ({"callbacks": ["early"]}, "callbacks holds a str"),
+        ({"transform": 3}, "transform is a int"),
+        ({"targets": "clean"}, "targets is a str; expected a data.Dataset"),
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_refused_in_words(tiny, change, words):
+    with pytest.raises(ValueError, match=words):
+        training.fit(**{"model": small_autoencoder(), "dataset": tiny, **change}, epochs=1, verbose=False)
+
+
+def test_a_split_is_no_data_set(tiny):
+    with pytest.raises(ValueError, match="dataset is a Split; expected a data.Dataset"):
+        training.fit(small_autoencoder(), tiny.train, epochs=1)
+
+
+# --------------------------------------------------------------------------------------------------
+# Targets and transforms
+
+
+def darker(images, generator):
+    return images * generator.uniform(0.5, 1, (len(images), 1, 1, 1)).astype("float32")
+
+
+def noisy(images, generator):
+    return images + generator.normal(0, 0.5, images.shape).astype("float32")
+
+
+def seen_batches(monkeypatch, **arguments):
+    """Batches that a model is trained on: lists of (images, targets or None)."""
+    seen, model = [], small_autoencoder()
+    compute = model.compute_loss
+
+    def spy(x, y, y_pred, sample_weight, training):
+        if training:
+            seen.append((x.numpy(), None if y is None else y.numpy()))
+        return compute(x, y, y_pred, sample_weight, training)
+
+    monkeypatch.setattr(model, "compute_loss", spy)
+    compile_model = model.compile
+    monkeypatch.setattr(
+        model, "compile", lambda *a, **k: compile_model(*a, **{**k, "run_eagerly": True, "steps_per_execution": 1})
+    )
+    training.fit(model, verbose=False, **arguments)
+    return seen
+
+
+def test_augmented_images_are_their_own_targets_and_new_in_each_epoch(tiny, monkeypatch):
+    seen = seen_batches(monkeypatch, dataset=tiny, transform=darker, epochs=2, batch_size=100)
+    assert len(seen) == 6 and all(target is None for _, target in seen)
+    brightness = {round(float(x.mean()), 6) for x, _ in seen}
+    assert len(brightness) == 6
+    order = training.Batches(tiny.train, 100, 1).order(1)[:100]
+    wanted = darker(tiny.train.take(order), np.random.default_rng((1, 1, 0)))
+    np.testing.assert_array_equal(seen[3][0], wanted)
+
+
+def test_targets_are_those_of_their_images(tiny, monkeypatch):
+    seen = seen_batches(monkeypatch, dataset=tiny, targets=tiny, transform=noisy, epochs=1, batch_size=100)
+    rows = training.Batches(tiny.train, 100, 1).order(0)
+    for i, (x, y) in enumerate(seen):
+        clean = tiny.train.take(rows[100 * i : 100 * i + 100])
+        np.testing.assert_array_equal(y, clean)
+        assert 0.4 < (x - clean).std() < 0.6
+
+
+def test_targets_without_a_transform_come_from_another_data_set(tiny, monkeypatch):
+    other = dataclasses.replace(
+        tiny, **{part: data.Split(1 - getattr(tiny, part).images, getattr(tiny, part).labels) for part in PARTS}
+    )
+    for x, y in seen_batches(monkeypatch, dataset=tiny, targets=other, epochs=1, batch_size=100):
+        np.testing.assert_allclose(x, 1 - y, atol=1e-6)
+
+
+def test_a_denoising_autoencoder_learns_to_denoise(tiny):
+    """It comes nearer to the clean images than the noisy ones are, and is watched on the same task."""
+    model = small_autoencoder(latent_dim=8, hidden=(64,))
+    history = training.fit(model, tiny, targets=tiny, transform=noisy, epochs=25, batch_size=50, verbose=False)
+    images = tiny.test.images
+    changed = noisy(images, np.random.default_rng(5))
+    restored = model.predict(changed, verbose=0)["x_hat"]
+    assert np.square(restored - images).mean() < 0.4 * np.square(np.clip(changed, 0, 1) - images).mean()
+    assert history["val_mse"][-1] == pytest.approx(np.square(restored - images).mean(), rel=0.3)
+
+
+def test_validation_images_stay_as_they_are_where_images_are_augmented(tiny):
+    model = small_autoencoder()
+    history = training.fit(model, tiny, transform=darker, epochs=1, verbose=False)
+    wanted = metrics.mse(tiny.validation.images, model.reconstruct(tiny.validation.images)).value
+    assert history["val_mse"][-1] == pytest.approx(wanted, rel=1e-4)
+
+
+def wider(images, generator):
+    return np.repeat(images, 2, axis=1)
+
+
+def brighter(images, generator):
+    return images + 1
+
+
+def undefined(images, generator):
+    return images * np.nan
+
+
+def by_chance(images, generator):
+    return images * np.random.default_rng().random()
+
+
+@pytest.mark.parametrize(
+    "transform, words",
+    [
+        (wider, r"transform: it gives \(128, 56, 28, 1\) for images \(128, 28, 28, 1\)"),
+        (brighter, r"transform: images run from .* expected \[0, 1\]"),
+        (undefined, "transform: images hold values that are not finite"),
+        (by_chance, "called twice with equal generators it gives different images"),
+    ],
+)
+def test_transform_that_gives_something_else_is_refused_before_the_training(tiny, transform, words):
+    with pytest.raises(ValueError, match=words):
+        training.fit(small_autoencoder(), tiny, transform=transform, epochs=1, verbose=False)
+
+
+def test_targets_of_another_number_are_refused(tiny):
+    with pytest.raises(ValueError, match="targets.train has 200 images; expected one for each of the 300 images"):
+        training.fit(small_autoencoder(), tiny, targets=tiny.head(train=200), epochs=1, verbose=False)
+
+
+def test_denoising_resumes_with_the_same_bits(tiny, tmp_path):
+    setting = {"targets": tiny, "transform": noisy, "epochs": 3, **QUICK}
+    whole, cut, again = small_vae(), small_vae(), small_vae()
+    history = training.fit(whole, tiny, **setting)
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(cut, tiny, state=tmp_path / "state.npz", callbacks=[Interrupt(1)], **setting)
+    assert_same(again, training.fit(again, tiny, state=tmp_path / "state.npz", **setting), whole, history)
 
 
 def numbered(n):
@@ -323,28 +524,129 @@ def test_resumed_early_stopping_waits_on_from_where_it_was(tiny, tmp_path):
     assert_same(again, training.fit(again, tiny, state=state, callbacks=[script()], **setting), whole, history)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"learning_rate": 1e-3},
-        {"epochs": 9},
-        {"seed": 2},
-        {"build": lambda: small_autoencoder(activation="tanh")},
-        {"build": lambda: small_autoencoder(hidden=(8,))},
-        {"images": 200},
-    ],
-    ids=["rate", "epochs", "seed", "activation", "sizes", "data"],
-)
-def test_state_of_another_training_is_refused(tiny, tmp_path_factory, change):
+def inverted(split):
+    return data.Split(1 - split.images, split.labels)
+
+
+GAIN = 1.0
+
+
+def scaled(images, generator, gain=1.0):
+    return images * np.float32(gain * GAIN)
+
+
+def shaded(images, generator):
+    return images * np.float32(0.9)
+
+
+# All that decides the outcome of a training, one field at a time: what is changed, and the field that the error names.
+IDENTITY = {
+    **{
+        f"recipe.{name}": {"recipe": {name: value}}
+        for name, value in {
+            "epochs": 9,
+            "batch_size": 50,
+            "optimizer": "sgd",
+            "learning_rate": 1e-3,
+            "schedule": "constant",
+            "warmup_epochs": 0.5,
+            "kl_warmup_epochs": 1,
+            "kl_start": 0.5,
+            "patience": 3,
+            "seed": 2,
+        }.items()
+    },
+    "model.likelihood": {"model": {"likelihood": "gaussian"}},
+    "model.sigma": {"model": {"sigma": 0.1}},
+    "model.beta": {"model": {"beta": 100.0}},
+    "model.seed": {"model": {"seed": 2}, "fields": "first weights|model"},
+    "model.encoder.activation": {"model": {"activation": "tanh"}, "fields": "activation"},
+    "model.encoder.units": {"model": {"hidden": (8,)}, "fields": "model.*units|model.*shape|first weights"},
+    "model.kind": {"build": small_autoencoder, "fields": "model"},
+    "model.trainable": {"freeze": True, "fields": "trainable"},
+    "data.train": {"data": lambda tiny: tiny.head(train=200)},
+    "data.validation": {"data": lambda tiny: tiny.head(validation=500)},
+    "data.images.train": {"data": lambda tiny: dataclasses.replace(tiny, train=inverted(tiny.train))},
+    "data.images.validation": {"data": lambda tiny: dataclasses.replace(tiny, validation=inverted(tiny.validation))},
+    "data.targets.train": {"targets": lambda tiny: dataclasses.replace(tiny, train=inverted(tiny.train))},
+    "data.transform.name": {"transform": shaded, "fields": "data.transform"},
+    "data.transform.keywords.gain": {"transform": functools.partial(scaled, gain=0.5)},
+    "data.transform.function.reads.GAIN": {"gain": 0.5},
+    "first weights": {"shift": 0.125},
+    "versions.keras": {"keras": "3.0.0"},
+}
+
+
+@pytest.mark.parametrize("field", IDENTITY)
+def test_state_is_refused_where_one_thing_that_decides_the_outcome_differs(tiny, tmp_path_factory, monkeypatch, field):
+    change = IDENTITY[field]
+    recipe = {"epochs": 1, **QUICK}
+    arguments = {"targets": tiny, "transform": functools.partial(scaled, gain=1.0)}
     state = tmp_path_factory.getbasetemp() / "state of another.npz"
     if not state.exists():
-        training.fit(small_autoencoder(), tiny, state=state, **{"epochs": 1, **QUICK})
+        training.fit(small_vae(), tiny, state=state, **arguments, **recipe)
     before = state.read_bytes()
-    change = {"build": small_autoencoder, "images": 300, **change}
-    build, images = change.pop("build"), change.pop("images")
-    with pytest.raises(files.DamagedFile, match="state of another.npz.*another model, data set or recipe. Delete it"):
-        training.fit(build(), tiny.head(train=images), state=state, **{"epochs": 1, **QUICK, **change})
+    model = change.get("build", lambda: small_vae(**change.get("model", {})))()
+    model.encoder.get_layer("hidden_1").trainable = "freeze" not in change
+    if "shift" in change:
+        bias = model.encoder.get_layer("hidden_1").bias
+        bias.assign(bias + change["shift"])
+    if "keras" in change:
+        monkeypatch.setattr(keras, "__version__", change["keras"])
+    monkeypatch.setitem(globals(), "GAIN", change.get("gain", 1.0))
+    for name in ("targets", "transform"):
+        if name in change:
+            arguments[name] = change[name](tiny) if name == "targets" else change[name]
+    dataset = change.get("data", lambda tiny: tiny)(tiny)
+    if "data" in change and "head" in change["data"].__code__.co_names:
+        arguments["targets"] = dataset
+    words = (
+        rf"state of another\.npz was written by another training: .*({change.get('fields', re.escape(field))}).* there"
+    )
+    with pytest.raises(files.DamagedFile, match=words + ".*Delete it to train again, or name another file"):
+        training.fit(model, dataset, state=state, **arguments, **{**recipe, **change.get("recipe", {})})
     assert state.read_bytes() == before
+
+
+def test_every_field_of_the_recipe_is_tried():
+    assert {field.name for field in dataclasses.fields(training.Recipe)} == {
+        name.removeprefix("recipe.") for name in IDENTITY if name.startswith("recipe.")
+    }
+
+
+def test_equal_settings_in_numpys_numbers_are_the_same_training(tiny, tmp_path):
+    state, first, again = tmp_path / "state.npz", small_vae(), small_vae()
+    history = training.fit(first, tiny, state=state, epochs=2, **QUICK)
+    numpys = {name: np.array(value)[()] if name != "verbose" else value for name, value in QUICK.items()}
+    assert_same(again, training.fit(again, tiny, state=state, epochs=np.int64(2), **numpys), first, history)
+
+
+def test_levels_and_their_values_are_the_same_images(tiny):
+    levels = np.random.default_rng(1).integers(0, 256, (5, 28, 28, 1), dtype="uint8")
+    split, floats = data.Split(levels, np.arange(5)), data.Split(levels / np.float32(255), np.arange(5))
+    assert split.digest == floats.digest != data.Split(levels[::-1], np.arange(5)).digest
+    assert data.Split(floats.images * np.float32(0.999), np.arange(5)).digest != split.digest
+
+
+def test_cell_that_is_run_again_goes_on_with_its_half_trained_model(tiny, tmp_path):
+    """Its weights are no more those it began with; those are remembered beside the model."""
+    state, model, whole = tmp_path / "state.npz", small_vae("optimal_gaussian"), small_vae("optimal_gaussian")
+    history = training.fit(whole, tiny, **LONG)
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(model, tiny, state=state, callbacks=[Interrupt(1)], **LONG)
+    assert_same(model, training.fit(model, tiny, state=state, **LONG), whole, history)
+
+
+def test_what_cannot_be_described_keeps_no_state(tiny, tmp_path):
+    thing = object()
+
+    def reads_a_thing(images, generator):
+        return images if thing else images
+
+    with pytest.raises(ValueError, match="No state can be kept with this transform.*cannot be told"):
+        training.fit(small_vae(), tiny, transform=reads_a_thing, state=tmp_path / "state.npz", **{"epochs": 1, **QUICK})
+    assert not (tmp_path / "state.npz").exists()
+    training.fit(small_vae(), tiny, transform=reads_a_thing, epochs=1, **QUICK)
 
 
 def foreign(path):

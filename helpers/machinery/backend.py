@@ -10,6 +10,10 @@ def with_shape_of(tensor, other):
     """A tensor that has, where its own sizes are not known yet, those of another of the same rank.
 
     TensorFlow alone has tensors of unknown sizes; it compares them as it runs.
+
+    Args:
+        tensor: Tensor, some of whose sizes may be unknown.
+        other: Tensor of the same rank.
     """
     if keras.backend.backend() != "tensorflow" or None not in tensor.shape or isinstance(tensor, keras.KerasTensor):
         return tensor
@@ -26,6 +30,8 @@ def checked_pixels(images):
 
     low, high = tf.reduce_min(images), tf.reduce_max(images)
     fits = tf.logical_or(tf.equal(tf.size(images), 0), tf.logical_and(low >= 0, high <= 1))
-    words = "pixels leave [0, 1] or are not finite; divide grey levels by 255, clip what a resize overshot. They run from"
+    words = (
+        "pixels leave [0, 1] or are not finite; divide grey levels by 255, clip what a resize overshot. They run from"
+    )
     with tf.control_dependencies([tf.debugging.Assert(fits, [words, low, "to", high])]):
         return tf.identity(images)

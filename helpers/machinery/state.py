@@ -4,14 +4,21 @@ import dataclasses
 import hashlib
 import json
 import math
-from pathlib import Path
+import weakref
 
 import numpy as np
 
+from helpers import course
 from helpers.machinery import files
 from helpers.machinery.backend import keras, ops
+from helpers.machinery.identity import differences, digest
 
 _REMEDY = "Delete it to train from the beginning."
+
+
+# The weights with which a model began the training of a state file: a cell that is run again after an interruption
+# brings a model that has been trained in part.
+_BEGINNINGS = weakref.WeakKeyDictionary()
 
 
 class State:
@@ -20,22 +27,45 @@ class State:
     Args:
         model: A model of the course.
         recipe: A `training.Recipe`.
-        images: Number of training images.
         path: Path of the state file; None keeps no state.
+        data: Function that describes images, targets and what is done with them, as a dict that JSON can hold. It is
+            called where a state is kept.
     """
 
-    def __init__(self, model, recipe, images, path):
+    def __init__(self, model, recipe, path, data=dict):
         self.model, self.recipe = model, recipe
-        self.path = Path(path) if path else None
+        self.path = course.path_of(path) if path else None
         self.history = {}
-        # Shapes alone would let a relu net's state into a tanh net; configurations do not.
-        configuration = json.dumps(
-            [dataclasses.asdict(recipe), images, model.encoder.get_config(), model.decoder.get_config()],
-            sort_keys=True,
-            default=str,
-        )
-        self.key = hashlib.sha256(configuration.encode()).hexdigest()
         self.stored = self.about = None
+        # All that decides the outcome; shapes alone would let a relu net's state into a tanh net.
+        self.identity = self._identity(data()) if path else None
+
+    def _identity(self, data):
+        try:
+            config = self.model.get_config()
+        except NotImplementedError as error:
+            raise ValueError(
+                f"No state can be kept of this model, because a layer does not say how it was made ({error}). "
+                "Give that layer a get_config, or train without state."
+            ) from error
+        config.pop("name")
+        if getattr(self.model, "likelihood", None) == "optimal_gaussian":
+            config.pop("sigma")  # it is learned; where it begins is among the first weights
+        identity = {
+            "recipe": dataclasses.asdict(self.recipe),
+            "model": {"kind": type(self.model).__name__, **config},
+            "data": data,
+            "first weights": self._first_weights(),
+            "versions": {"keras": keras.__version__, "backend": keras.backend.backend()},
+        }
+        return json.loads(json.dumps(identity, default=str))
+
+    def _first_weights(self):
+        beginnings, path = _BEGINNINGS.setdefault(self.model, {}), self.path.resolve()
+        if path not in beginnings or not path.exists():
+            digests = [digest(array) for array in self.model.weight_arrays().values()]
+            beginnings[path] = hashlib.sha256("".join(digests).encode()).hexdigest()
+        return beginnings[path]
 
     def open(self):
         """Read the state file if there is one; return the epoch to begin with."""
@@ -46,13 +76,15 @@ class State:
         self.stored = files.read_arrays(self.path, _REMEDY, max_bytes=6 * weights + (1 << 25))
         try:
             self.about = json.loads(str(self.stored.get("about", "{}")))
-            if self.about.get("key") == self.key:
+            different = differences(self.about.get("identity"), self.identity)
+            if not different:
                 self.check_about()
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise self.damaged() from error
-        if self.about.get("key") != self.key:
+        if different:
             raise files.DamagedFile(
-                f"{self.path.name} was written by another model, data set or recipe. Delete it to train again."
+                f"{self.path.name} was written by another training: {'; '.join(different)}. "
+                "Delete it to train again, or name another file."
             )
         self.history = self.about["history"]
         # Keras reads stop_training only after some steps, so a stopped training is given no epoch at all.
@@ -101,7 +133,7 @@ class State:
             epoch: Number of epochs that are finished.
             stop: Callback for early stopping, or None.
         """
-        about = {"key": self.key, "epoch": epoch, "history": self.history}
+        about = {"identity": self.identity, "epoch": epoch, "history": self.history}
         arrays = {f"v{i}": ops.convert_to_numpy(v) for i, v in enumerate(self.variables())}
         if stop is not None:
             about["stop"] = {
