@@ -1,19 +1,26 @@
-"""Shipped weights and their manifest; load, or train and save.
+"""Stored models: those the course ships, those a reader trains, and a reader's own; load, or train and save.
 
-Each model is two files in ``data/checkpoints/<data set>/``: ``<name>.npz`` with the weights and
+Each model of a plan is two files in ``data/checkpoints/<data set>/``: ``<name>.npz`` with the weights and
 ``<name>.json``, its manifest: configuration, recipe, history, metrics, versions and the SHA-256 of
 the weights. No pickles: the architecture is in code, named by the configuration.
 
 Matrices are stored in half precision, or as eight-bit whole numbers with one scale per column. They
 are rounded *before* the model is measured, so the numbers in the manifest are those of the file.
+
+A model of a reader's own is kept by `save` under a name of its own, whole and unrounded, in Keras' format.
 """
 
 import dataclasses
+import hashlib
+import io
+import re
 
 import pandas as pd
 
 from helpers import course, models, training, wardrobe
+from helpers.dataset import Dataset
 from helpers.machinery import files, weights
+from helpers.machinery.backend import keras
 
 RUNS = course.DATA / "runs"  # what a reader trains; not in git
 RESULTS = course.DATA / "results"
@@ -203,63 +210,118 @@ def plan(name):
         KeyError: There is no such name; the message lists the known ones.
     """
     if name not in PLANS:
-        raise KeyError(f"no model is called {name!r}; known are {', '.join(PLANS)}.")
+        own = f" Of your own: {', '.join(own_names())}." if own_names() else ""
+        raise KeyError(f"no model is called {name!r}; known are {', '.join(PLANS)}.{own}")
     return PLANS[name]
 
 
-def save(model, name, history, metrics=None, folder=weights.SHIPPED / course.FASHION_MNIST):
-    """Write weights, rounded, and manifest; the model stays as it is. `train` gives one that is rounded already.
+def trained_on(dataset):
+    """Which images a model is trained on, as a dict that JSON can hold: it belongs to every stored model.
+
+    Args:
+        dataset: A `data.Dataset`.
+    """
+    # Of the drawn wardrobe only the number: another processor may draw a grey level otherwise.
+    sha256 = "" if dataset.slug == wardrobe.SLUG else dataset.train.digest
+    return {"data": dataset.slug, "train": len(dataset.train), "sha256": sha256}
+
+
+def store(model, name, history, dataset, metrics=None, folder=None):
+    """Write weights of a plan, rounded, and manifest; the model stays as it is. `train` gives one rounded already.
 
     Args:
         model: The trained model of that name.
         name: One of `names`.
         history: What `training.fit` returned.
+        dataset: The `data.Dataset` it was trained on.
         metrics: Dict of numbers measured on held-out images, or None.
-        folder: Folder to write to.
+        folder: Folder to write to; None takes that of the reader's own trainings on these images.
     """
     about = {
         "name": name,
         "about": plan(name).about,
-        "data": folder.name,
-        "configuration": plan(name).configuration(folder.name),
+        "data": dataset.slug,
+        "trained_on": trained_on(dataset),
+        "configuration": plan(name).configuration(dataset.slug),
         "parameters": model.encoder.count_params() + model.decoder.count_params(),
         "metrics": metrics or {},
         "history": history,
     }
-    weights.store(model, folder / f"{name}.npz", about, bits_on(folder.name, name))
+    weights.store(model, (folder or runs_of(dataset)) / f"{name}.npz", about, bits_on(dataset.slug, name))
 
 
-def _folder(name, data):
-    """Folder that holds the model, or None. With COURSE_TRAIN=1 the shipped one does not count."""
-    places = [RUNS / data] if course.train_from_scratch() else [weights.SHIPPED / data, RUNS / data]
-    return next((place for place in places if (place / f"{name}.json").exists()), None)
+def runs_of(dataset):
+    """Folder of what a reader trains on a data set: one for each set of training images.
+
+    Args:
+        dataset: A `data.Dataset`.
+    """
+    found = trained_on(dataset)
+    return RUNS / f"{dataset.slug}-{found['train']}-{(found['sha256'] or 'drawn')[:8]}"
+
+
+def _manifest_path(name, data):
+    """Path of the manifest of a stored model; with COURSE_TRAIN=1 the shipped one does not count.
+
+    Raises:
+        FileNotFoundError: There is none for this data.
+        ValueError: There are several, and which is meant is not said.
+    """
+    slug = data.slug if isinstance(data, Dataset) else data
+    if not isinstance(slug, str):
+        raise ValueError(f"data is a {type(data).__name__}; expected a data.Dataset or its slug.")
+    shipped = weights.SHIPPED / slug / f"{name}.json"
+    places = [] if course.train_from_scratch() or not shipped.exists() else [shipped]
+    if isinstance(data, Dataset):
+        places += [path for path in [runs_of(data) / f"{name}.json"] if path.exists()]
+        wanted = trained_on(data)
+        for path in places:
+            found = files.read_json(path, _REMEDY).get("trained_on")
+            if found == wanted:
+                return path
+        others = f"; the stored ones were trained on other images: {found}" if places else ""
+        raise FileNotFoundError(
+            f"{name} has no stored weights for these {wanted['train']:,} images of {data.name}{others}. "
+            f"load_or_train({name!r}, dataset) trains it."
+        )
+    if not places:
+        places = sorted(RUNS.glob(f"{slug}-[0-9]*-*/{name}.json"))
+    if not places:
+        raise FileNotFoundError(f"{name} has no stored weights for {slug}; load_or_train({name!r}, dataset) trains it.")
+    if len(places) > 1:
+        folders = ", ".join(path.parent.name for path in places)
+        raise ValueError(f"{name} was trained on several sets of images ({folders}): load({name!r}, dataset).")
+    return places[0]
 
 
 def manifest(name, data=course.FASHION_MNIST):
     """The manifest of a model as a dict.
 
     Args:
-        name: One of `names`.
-        data: The `Dataset.slug` of the data it was trained on.
+        name: One of `names`, or a name that was given to `save`.
+        data: The `Dataset` it was trained on, or its slug; of no meaning for a reader's own model.
 
     Raises:
         KeyError: There is no such name.
         FileNotFoundError: It has not been trained on this data yet.
         files.DamagedFile: The manifest is damaged.
+        ValueError: There are several, and which is meant is not said.
     """
-    configuration = plan(name).configuration(data)
-    folder = _folder(name, data)
-    if folder is None:
-        raise FileNotFoundError(f"{name} has no stored weights for {data}; load_or_train({name!r}, dataset) trains it.")
-    return weights.read_manifest(folder / f"{name}.json", configuration, _REMEDY)
+    if name not in PLANS and _own(name).exists():
+        return files.read_json(_own(name), _REMEDY_OWN)
+    slug = data.slug if isinstance(data, Dataset) else data
+    configuration = plan(name).configuration(slug)
+    return weights.read_manifest(_manifest_path(name, data), configuration, _REMEDY)
 
 
-def load(name, data=course.FASHION_MNIST):
+def load(name, data=course.FASHION_MNIST, custom_objects=None):
     """Build a model and open its stored weights.
 
     Args:
-        name: One of `names`.
-        data: The `Dataset.slug` of the data it was trained on.
+        name: One of `names`, or a name that was given to `save`.
+        data: The `Dataset` it was trained on, or its slug; of no meaning for a reader's own model.
+        custom_objects: Dict of name to class or function, for layers of a reader's own that are not registered with
+            Keras; only for models that `save` kept.
 
     Returns:
         A `models.Autoencoder` or a `models.VAE`.
@@ -268,10 +330,13 @@ def load(name, data=course.FASHION_MNIST):
         KeyError: There is no such name.
         FileNotFoundError: It has not been trained on this data yet.
         files.DamagedFile: Weights or manifest are damaged, or do not belong together.
+        ValueError: There are several, and which is meant is not said.
     """
     about = manifest(name, data)
+    if name not in PLANS:
+        return _load_own(name, about, custom_objects)
     model = plan(name).build()
-    weights.restore(model, _folder(name, data) / f"{name}.npz", about, _REMEDY)
+    weights.restore(model, _manifest_path(name, data).with_suffix(".npz"), about, _REMEDY)
     return model
 
 
@@ -290,7 +355,7 @@ def train(name, dataset, verbose=True):
     history = training.fit(
         model,
         dataset,
-        state=state_file(name, dataset.slug),
+        state=state_file(name, dataset),
         verbose=verbose,
         **training.recipe_on(dataset.slug, plan(name).recipe),
     )
@@ -298,20 +363,21 @@ def train(name, dataset, verbose=True):
     return model, history
 
 
-def state_file(name, data):
+def state_file(name, dataset):
     """Path at which an unfinished training of a model keeps its state.
 
     Args:
         name: One of `names`.
-        data: The `Dataset.slug` of the data it is trained on.
+        dataset: The `data.Dataset` it is trained on.
     """
-    return RUNS / data / f"{name}.state.npz"
+    return runs_of(dataset) / f"{name}.state.npz"
 
 
 def load_or_train(name, dataset):
-    """Open the stored weights of a model, or train it on ``dataset`` where there are none.
+    """Open the weights of a model that were trained on ``dataset``, or train it where there are none.
 
-    ``COURSE_TRAIN=1`` passes over the shipped weights. What is trained is kept in ``data/runs``.
+    ``COURSE_TRAIN=1`` passes over the shipped weights. What is trained is kept in ``data/runs``. Where another notebook
+    trains the same model, this one waits for it.
 
     Args:
         name: One of `names`.
@@ -321,13 +387,96 @@ def load_or_train(name, dataset):
         A `models.Autoencoder` or a `models.VAE`.
     """
     plan(name)
-    if _folder(name, dataset.slug) is None:
-        epochs = training.recipe_on(dataset.slug, plan(name).recipe)["epochs"]
-        print(f"{name}: no stored weights for {dataset.name}, training ({epochs} epochs)")
-        model, history = train(name, dataset)
-        save(model, name, history, folder=RUNS / dataset.slug)
-        state_file(name, dataset.slug).unlink()
-    return load(name, dataset.slug)
+    training.check_splits(dataset)
+    if not _is_stored(name, dataset):
+        waiting = f"{name}: another process trains it; waiting for it to end"
+        with files.locked(runs_of(dataset) / f"{name}.lock", waiting):
+            if not _is_stored(name, dataset):
+                epochs = training.recipe_on(dataset.slug, plan(name).recipe)["epochs"]
+                print(f"{name}: no stored weights for {dataset.name}, training ({epochs} epochs)")
+                model, history = train(name, dataset)
+                store(model, name, history, dataset)
+            state_file(name, dataset).unlink(missing_ok=True)
+    return load(name, dataset)
+
+
+def _is_stored(name, dataset):
+    try:
+        return bool(_manifest_path(name, dataset))
+    except FileNotFoundError:
+        return False
+
+
+# --------------------------------------------------------------------------------------------------
+# A reader's own models
+
+_REMEDY_OWN = "Keep the model again: checkpoints.save(model, name)."
+
+
+def _own(name):
+    """Path of the manifest of a reader's own model.
+
+    Raises:
+        KeyError: A file cannot have this name.
+    """
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", name, re.ASCII):
+        raise KeyError(f"{name!r} is no name of a model: letters, digits and _ . - make one, such as 'my_vae'.")
+    return RUNS / "models" / f"{name}.json"
+
+
+def own_names():
+    """Names of the models that `save` kept, as a list."""
+    return sorted(path.stem for path in _own("any").parent.glob("*.json"))
+
+
+def save(model, name, history=None, metrics=None):
+    """Keep a model of your own, whole and exact, for `load`: sizes, layers, likelihood, weights, optimizer and noise.
+
+    It takes two files in ``data/runs/models/``: ``<name>.keras``, which ``keras.saving.load_model`` opens too once
+    `models` is imported, and ``<name>.json``. What had this name before is replaced.
+
+    Args:
+        model: A `models.Autoencoder` or a `models.VAE`, of any size, with layers of your own too.
+        name: Name of letters, digits and ``_ . -``, such as "my_vae"; none of `names`.
+        history: What `training.fit` returned, or None.
+        metrics: Dict of numbers, such as `metrics.measure` returns, or None.
+
+    Raises:
+        KeyError: The name is that of a shipped model, or none for a file.
+        ValueError: It is no model of the course, or a layer of it does not say how it was made.
+        files.UnwritableFile: The files cannot be written; those of before stay.
+    """
+    if name in PLANS:
+        raise KeyError(f"{name} is a model that the course ships; keep yours under another name.")
+    path = _own(name)
+    if not isinstance(model, (models.Autoencoder, models.VAE)):
+        raise ValueError(f"model is a {type(model).__name__}; expected a models.Autoencoder or a models.VAE.")
+    packed = io.BytesIO()
+    try:
+        weights.write_keras(model, packed)
+    except NotImplementedError as error:
+        raise ValueError(f"{name} cannot be kept: a layer does not say how it was made ({error}).") from error
+    content = packed.getvalue()
+    about = {
+        "name": name,
+        "kind": type(model).__name__,
+        "latent_dim": model.latent_dim,
+        "parameters": model.encoder.count_params() + model.decoder.count_params(),
+        "metrics": metrics or {},
+        "history": history or {},
+        "versions": weights.versions(),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    files.write_together({path.with_suffix(".keras"): content, path: files.json_bytes(files.sealed(about))})
+
+
+def _load_own(name, about, custom_objects):
+    path = _own(name).with_suffix(".keras")
+    if not path.exists():
+        raise files.DamagedFile(f"{path.name} is missing beside its manifest. {_REMEDY_OWN}")
+    if hashlib.sha256(path.read_bytes()).hexdigest() != about.get("sha256"):
+        raise files.DamagedFile(f"{path.name} is not the file its manifest describes (SHA-256 differs). {_REMEDY_OWN}")
+    return keras.saving.load_model(path, custom_objects)
 
 
 def result(name, slug=course.FASHION_MNIST, folder=RESULTS):
@@ -350,6 +499,8 @@ def result(name, slug=course.FASHION_MNIST, folder=RESULTS):
     if not path.exists():
         raise FileNotFoundError(f"no result is stored as {name} for {slug}. {remedy}")
     content = files.read_json(path, remedy)
+    if isinstance(content, dict) and content.get("data", slug) != slug:
+        raise files.DamagedFile(f"{path.name}: data is {content['data']!r} there and {slug!r} here. {remedy}")
     rows, recipe = (content.get(part) for part in ("rows", "recipe")) if isinstance(content, dict) else (None, None)
     if not isinstance(rows, list) or not rows or {type(row) for row in rows} != {dict} or not isinstance(recipe, dict):
         raise files.DamagedFile(f"{path.name} has no rows or no recipe. {remedy}")

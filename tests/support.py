@@ -3,6 +3,7 @@
 A fresh Python that a test has started in this folder can import it too.
 """
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import sys
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from helpers import course, data, models
+from helpers import checkpoints, course, data, models
 from helpers.dataset import CLASS_NAMES
 
 
@@ -43,6 +44,12 @@ def small_conv_vae(**changes):
 def small_autoencoder(**changes):
     """An autoencoder of 2 codes that trains in a second or two."""
     return models.dense_autoencoder(**{"latent_dim": 2, "hidden": (16,), **changes})
+
+
+def shelve(model, name, folder, history=None, numbers=None):
+    """Put a model on a shelf as if it had been trained on `tiny_dataset` under the folder's name."""
+    dataset = dataclasses.replace(tiny_dataset(), slug=folder.name)
+    checkpoints.store(model, name, history or {}, dataset, numbers, folder)
 
 
 def fresh_python(code, *arguments):

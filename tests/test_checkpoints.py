@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from support import shelve
 
 from helpers import baselines, checkpoints, course, metrics, training, wardrobe
 from helpers.machinery import files, weights
@@ -26,7 +27,7 @@ def save(name, folder, numbers=None):
     for variable in model.weight_variables().values():
         if len(variable.shape) < 2:
             variable.assign(generator.uniform(0.1, 0.9, variable.shape))
-    checkpoints.save(model, name, HISTORY, numbers, folder)
+    shelve(model, name, folder, HISTORY, numbers)
     return model
 
 
@@ -45,7 +46,7 @@ def test_loaded_weights_are_those_of_the_saved_model_bit_for_bit(shelf, name):
 def test_to_store_a_model_leaves_it_as_it_is(shelf):
     model = checkpoints.plan("toy_ae").build()
     before = model.weight_arrays()
-    checkpoints.save(model, "toy_ae", {}, folder=shelf)
+    shelve(model, "toy_ae", shelf)
     for key, array in model.weight_arrays().items():
         np.testing.assert_array_equal(array, before[key])
 
@@ -217,7 +218,7 @@ def test_model_without_weights_says_how_to_get_them(shelf):
 def test_load_or_train_trains_once_then_opens(shelf, tiny, name, capsys):
     first = checkpoints.load_or_train(name, tiny)
     assert f"{name}: no stored weights for Tiny, training (1 epochs)" in capsys.readouterr().out
-    runs = checkpoints.RUNS / "tiny"
+    runs = checkpoints.runs_of(tiny)
     assert sorted(path.name for path in runs.iterdir()) == [f"{name}.json", f"{name}.npz"], "no state is left"
     second = checkpoints.load_or_train(name, tiny)
     assert capsys.readouterr().out == ""

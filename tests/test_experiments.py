@@ -6,6 +6,7 @@ from concurrent import futures
 
 import numpy as np
 import pytest
+from support import shelve
 
 from helpers import (
     baselines,
@@ -249,7 +250,7 @@ def evaluation(shelf, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(classifier, "load", lambda slug: classifier.build())
     small = {**experiments.EVALUATION, "models": ["toy_vae"], "train": 200, "test": 120, "images_to_time": 200}
     monkeypatch.setattr(experiments, "EVALUATION", small)
-    checkpoints.save(checkpoints.plan("toy_vae").build(), "toy_vae", {}, {}, weights.SHIPPED / "tiny")
+    shelve(checkpoints.plan("toy_vae").build(), "toy_vae", weights.SHIPPED / "tiny")
     return tmp_path / "tiny" / "evaluation.json"
 
 
@@ -268,7 +269,7 @@ def test_new_weights_are_judged_anew(evaluation, tiny):
     experiments.evaluate_shipped(tiny)
     before = json.loads(evaluation.read_text())["rows"][0]
     other = models.dense_vae(latent_dim=2, hidden=(16,), seed=5)
-    checkpoints.save(other, "toy_vae", {}, {}, weights.SHIPPED / "tiny")
+    shelve(other, "toy_vae", weights.SHIPPED / "tiny")
     experiments.evaluate_shipped(tiny)
     (after,) = json.loads(evaluation.read_text())["rows"]
     assert after["sha256"] != before["sha256"] and after["mse"] != before["mse"]
@@ -295,7 +296,7 @@ def likelihoods(shelf, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(experiments, "IMPORTANCE_WEIGHTED", small)
     monkeypatch.setattr(checkpoints, "RESULTS", tmp_path)
     for name in small["models"]:
-        checkpoints.save(checkpoints.plan(name).build(), name, {}, {}, weights.SHIPPED / "tiny")
+        shelve(checkpoints.plan(name).build(), name, weights.SHIPPED / "tiny")
     return tmp_path / "tiny" / "importance_weighted.json"
 
 
@@ -316,7 +317,7 @@ def test_likelihood_of_new_weights_is_estimated_anew(likelihoods, tiny):
     experiments.estimate_likelihoods(tiny)
     before = json.loads(likelihoods.read_text())["rows"]
     model = models.dense_vae(latent_dim=2, hidden=(16,), seed=5)
-    checkpoints.save(model, "toy_vae", {}, {}, weights.SHIPPED / "tiny")
+    shelve(model, "toy_vae", weights.SHIPPED / "tiny")
     experiments.estimate_likelihoods(tiny)
     after = {row["model"]: row for row in json.loads(likelihoods.read_text())["rows"]}
     assert after["toy_conv_vae"] == before[1]

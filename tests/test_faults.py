@@ -34,7 +34,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jupyter_client.manager import start_new_kernel
-from support import small_autoencoder, small_conv_vae, small_vae, tiny_dataset
+from support import shelve, small_autoencoder, small_conv_vae, small_vae, tiny_dataset
 from test_data import Tiny
 from test_sweeps import inline
 from test_training import LONG, Interrupt, assert_same
@@ -167,7 +167,7 @@ def files_of_at_most(size):
 def save_checkpoint(folder, tiny, n):
     model = checkpoints.plan("toy_ae").build()
     model.decoder.get_layer("logits").bias.assign(np.random.default_rng(n).random(784))
-    checkpoints.save(model, "toy_ae", {"loss": [float(n)]}, folder=folder)
+    shelve(model, "toy_ae", folder, {"loss": [float(n)]})
 
 
 def save_state(folder, tiny, n):
@@ -285,7 +285,7 @@ def test_kill_between_the_two_names_of_a_checkpoint_costs_nothing(shelf, tiny, m
         patch.setattr(files.os, "replace", die_at_the_manifest)
         with pytest.raises(SystemExit):
             checkpoints.load_or_train("toy_ae", tiny)
-    folder = checkpoints.RUNS / "tiny"
+    folder = checkpoints.runs_of(tiny)
     assert sorted(path.name for path in folder.iterdir()) == ["toy_ae.npz", "toy_ae.state.npz"]
     again = checkpoints.load_or_train("toy_ae", tiny)
     assert sorted(path.name for path in folder.iterdir()) == ["toy_ae.json", "toy_ae.npz"]
@@ -386,7 +386,7 @@ class Store:
         self.garments.place(self.path["images"].parent)
         self.model, self.classifier = checkpoints.plan("toy_ae").build(), classifier.build()
         history, shelf = {"loss": [0.1 + 0.2, 1e-7]}, self.path["checkpoint"].parent
-        checkpoints.save(self.model, "toy_ae", history, {"mse": 0.5}, shelf)
+        shelve(self.model, "toy_ae", shelf, history, {"mse": 0.5})
         about = {"configuration": classifier.configuration(course.FASHION_MNIST), "metrics": {"accuracy": 0.9}}
         weights.store(self.classifier, self.path["classifier"], about, 16)
         rows = [{"model": "a", "mse": 0.5, "seed": 1}, {"model": "b", "mse": 0.25, "seed": 2}]

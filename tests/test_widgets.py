@@ -10,7 +10,7 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from PIL import Image
-from support import fresh_python, small_autoencoder, small_vae
+from support import fresh_python, shelve, small_autoencoder, small_vae
 
 from helpers import checkpoints, course, models, training, widgets
 
@@ -404,7 +404,7 @@ def test_comparison_needs_models(tiny):
 
 def test_explorer_changes_the_model(shelf, tiny, monkeypatch):
     for name in checkpoints.names():
-        checkpoints.save(checkpoints.plan(name).build(), name, {}, folder=shelf.parent / tiny.slug)
+        shelve(checkpoints.plan(name).build(), name, shelf.parent / tiny.slug)
     tool = widgets.explorer(tiny)
     assert tool._choice.options and tool.name == "toy_ae"
     tool.tool.random()
@@ -417,7 +417,7 @@ def test_explorer_offers_what_is_shipped_and_says_when_nothing_is(shelf, tiny):
     assert widgets.shipped(tiny) == []
     with pytest.raises(ValueError, match="make checkpoints"):
         widgets.explorer(tiny)
-    checkpoints.save(checkpoints.plan("toy_vae").build(), "toy_vae", {}, folder=shelf.parent / tiny.slug)
+    shelve(checkpoints.plan("toy_vae").build(), "toy_vae", shelf.parent / tiny.slug)
     assert widgets.shipped(tiny) == ["toy_vae"]
 
 

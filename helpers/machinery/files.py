@@ -145,6 +145,42 @@ def write_together(contents):
                 os.fsync(file.fileno())
 
 
+@contextlib.contextmanager
+def locked(path, waiting):
+    """Let one process at a time be within the block; a lock ends with its process, however that ends.
+
+    Windows, and some disks on networks, have no such locks: there processes do the same work side by side.
+
+    Args:
+        path: Path of the lock, a file that stays empty and is removed at the end.
+        waiting: Words to print where another process is within.
+    """
+    make_folder(path.parent)
+    with contextlib.ExitStack() as held:
+        mine = False
+        while not mine:
+            with _unwritable(path):
+                handle = held.enter_context(open(path, "ab"))
+            try:
+                import fcntl
+
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    print(waiting, flush=True)
+                    fcntl.flock(handle, fcntl.LOCK_EX)
+                mine = os.path.samestat(os.fstat(handle.fileno()), os.stat(path))
+            except FileNotFoundError:  # its owner has removed it meanwhile: make another
+                continue
+            except (ImportError, OSError):  # no locks here
+                break
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # on Windows another process may have it open
+                path.unlink()
+
+
 def write_arrays(path, arrays):
     """Write arrays as a compressed ``.npz`` without pickles.
 

@@ -6,6 +6,8 @@ Matrices are stored in half precision, or as eight-bit whole numbers with one sc
 import hashlib
 import math
 import platform
+import tempfile
+from pathlib import Path
 
 import numpy as np
 
@@ -32,14 +34,30 @@ def store(model, path, about, bits):
     arrays = _packed(model.weight_arrays(), bits)
     _check(model, _unpacked(arrays), f"{path.name}: what was to be stored", "")
     packed = files.packed_arrays(arrays)
-    versions = {
-        "python": platform.python_version(),
-        "keras": keras.__version__,
-        "backend": keras.backend.backend(),
-    }
-    about = {**about, "versions": versions, "sha256": hashlib.sha256(packed).hexdigest()}
+    about = {**about, "versions": versions(), "sha256": hashlib.sha256(packed).hexdigest()}
     # The manifest comes last: where it lies, the weights are there too.
     files.write_together({path: packed, path.with_suffix(".json"): files.json_bytes(files.sealed(about))})
+
+
+def versions():
+    """What a model was stored with, as a dict."""
+    return {"python": platform.python_version(), "keras": keras.__version__, "backend": keras.backend.backend()}
+
+
+def write_keras(model, file):
+    """Write a whole model in Keras' format.
+
+    Args:
+        model: A Keras model.
+        file: Open binary file. Keras itself names files by their suffix, which a part written aside does not have.
+
+    Raises:
+        NotImplementedError: A layer has no ``get_config``.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        model.save(path)
+        file.write(path.read_bytes())
 
 
 def round_weights(model, bits=16):

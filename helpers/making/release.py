@@ -34,8 +34,8 @@ def ship(names, dataset, again=False):
             classifier.ship(dataset)
             continue
         model, history = checkpoints.train(name, dataset)
-        checkpoints.save(model, name, history, metrics.measure(model, dataset), folder)
-        checkpoints.state_file(name, dataset.slug).unlink()
+        checkpoints.store(model, name, history, dataset, metrics.measure(model, dataset), folder)
+        checkpoints.state_file(name, dataset).unlink(missing_ok=True)
 
 
 def pictures(dataset):
