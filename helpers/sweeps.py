@@ -6,15 +6,18 @@ configuration, result and checksum, written aside and renamed.
 So a sweep that was killed goes on where it was: `run` it again.
 """
 
+import ast
 import collections
 import contextlib
 import copy
 import dataclasses
 import functools
 import hashlib
+import inspect
 import itertools
 import json
 import os
+import textwrap
 import time
 import traceback
 import uuid
@@ -26,7 +29,8 @@ import numpy as np
 import pandas as pd
 
 from helpers import course, data, metrics, models, training, wardrobe
-from helpers.machinery import files
+from helpers.machinery import files, identity
+from helpers.machinery.backend import keras
 from helpers.machinery.processes import local_processes
 from helpers.machinery.progress import SweepProgress
 
@@ -229,9 +233,9 @@ def run(configs, trial=train_and_measure, folder=FOLDER, executor=None, workers=
     files.make_folder(folder)
     # A configuration's canonical text is its key; what is done with it begins from that text alone.
     places = {text: folder / _digest(text) for text in map(_canonical, configs)}
-    outcomes = {}
+    outcomes, made_by = {}, _made_by(trial)
     for text, place in places.items():
-        result, _ = _read(place, _name(trial), text)
+        result, _ = _read(place, made_by, text)
         if result is not None:
             _tidy(place)
             outcomes[text] = {"result": result}
@@ -295,8 +299,25 @@ def _digest(text):
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _name(trial):
-    return getattr(trial, "__qualname__", type(trial).__qualname__)
+def _made_by(trial):
+    """Name of a trial's function and the digest of its code, as a dict: a result belongs to both."""
+    parts = (trial.args, sorted(trial.keywords.items())) if isinstance(trial, functools.partial) else ""
+    function = trial.func if isinstance(trial, functools.partial) else trial
+    function = function if hasattr(function, "__qualname__") else type(function)
+    try:
+        # Taken apart and put together again: neither comments nor line breaks count.
+        code = ast.unparse(ast.parse(textwrap.dedent(inspect.getsource(function))))
+    except (OSError, TypeError, SyntaxError):  # written at a prompt, or a lambda in the middle of a line
+        code = repr(getattr(getattr(function, "__code__", None), "co_code", ""))
+    return {"trial": function.__qualname__, "code": _digest(f"{code} {parts}")}
+
+
+def _surroundings(config):
+    """What decides the outcome of the course's own trials and does not stand in a configuration, as a dict."""
+    if not isinstance(config, dict) or "model" not in config:
+        return {}
+    drawn = {"wardrobe": wardrobe.VERSION} if config.get("data", {}).get("slug") == wardrobe.SLUG else {}
+    return {"recipe": dataclasses.asdict(training.Recipe()), "keras": keras.__version__} | drawn
 
 
 def _outcomes(pool, trial, places):
@@ -307,7 +328,7 @@ def _outcomes(pool, trial, places):
         # Dask would answer an equal call from memory; the ticket makes each call another one.
         ticket, wait = uuid.uuid4().hex, 1 if text in busy else 0
         try:
-            future = pool.submit(_attempt, trial, _name(trial), text, places[text], wait, ticket)
+            future = pool.submit(_attempt, trial, _made_by(trial), text, places[text], wait, ticket)
         except futures.BrokenExecutor as error:
             raise RuntimeError(
                 f"The executor takes no more work ({error}). Finished trials are kept: run again with a new one, "
@@ -369,20 +390,20 @@ def _failed(place, kind, message, details=""):
 # One trial, in a worker
 
 
-def _attempt(trial, name, text, place, wait, ticket):
+def _attempt(trial, made_by, text, place, wait, ticket):
     """After ``wait`` seconds, run a trial unless it is finished or another runner has it; return what came of it."""
     time.sleep(wait)
     with _claimed(place) as mine:
         if not mine:
             return {"busy": True}
-        result, fault = _read(place, name, text)
+        result, fault = _read(place, made_by, text)
         if fault:
             os.replace(place / _RESULT, place / _DAMAGED)
             fault = f"{place / _RESULT} {fault} It was set aside as {_DAMAGED}, and the trial ran again."
         if result is None:
             try:
                 result = _plain(trial(json.loads(text), place / _STATE))
-                _write(place, name, text, result)
+                _write(place, made_by, text, result)
             except Exception as error:  # noqa: BLE001  whatever a trial raises must not stop the others
                 failed = _failed(place, type(error).__name__, str(error), traceback.format_exc())
                 return failed | ({"fault": fault} if fault else {})
@@ -423,8 +444,9 @@ def _python_number(value):
     raise TypeError(f"a trial returned {type(value).__name__}; JSON cannot hold it.")
 
 
-def _write(place, name, text, result):
-    content = {"trial": name, "config": json.loads(text), "result": result}
+def _write(place, made_by, text, result):
+    config = json.loads(text)
+    content = {**made_by, "config": config, "surroundings": _surroundings(config), "result": result}
     files.write_sealed(place / _RESULT, content)
 
 
@@ -434,13 +456,13 @@ def _open(path):
         content = files.read_json(path, "", is_sealed=True)
     except files.DamagedFile as error:
         return None, str(error).removeprefix(f"{path.name} ").strip()
-    kinds = {"trial": str, "config": dict, "result": dict}
+    kinds = {"trial": str, "code": str, "config": dict, "surroundings": dict, "result": dict}
     if {name: type(value) for name, value in content.items()} != kinds:
         return None, "is damaged: it is not the result of a trial."
     return content, None
 
 
-def _read(place, name, text):
+def _read(place, made_by, text):
     """The result of a trial: (dict, None); (None, None) where there is none; else (None, what is wrong)."""
     try:
         content, fault = _open(place / _RESULT)
@@ -448,10 +470,19 @@ def _read(place, name, text):
         return None, None
     if fault:
         return None, fault
+    name = made_by["trial"]
     if content["trial"] != name:
         raise ValueError(f"{place.parent} holds results of {content['trial']}; give {name} a folder of its own.")
+    if content["code"] != made_by["code"]:
+        raise ValueError(
+            f"{place.parent} holds results of {name} with other code than it has today; "
+            "give it another folder, or delete that one to run its trials again."
+        )
     if _canonical(content["config"]) != text:
         return None, f"belongs to another configuration: {content['config']}."
+    different = identity.differences(content["surroundings"], _surroundings(content["config"]))
+    if different:
+        return None, f"was made otherwise: {'; '.join(different)}."
     return content["result"], None
 
 

@@ -2,14 +2,17 @@
 
 import dataclasses
 import hashlib
+import json
 import re
 import shutil
+from concurrent import futures
 
+import keras
 import numpy as np
 import pytest
-from support import shelve
+from support import fresh_python, shelve, smooth_images
 
-from helpers import baselines, checkpoints, course, metrics, training, wardrobe
+from helpers import baselines, checkpoints, course, data, metrics, models, training, wardrobe
 from helpers.machinery import files, weights
 
 HISTORY = {"loss": [0.1 + 0.2, 1e-7], "kl": [3.0, 2.5]}
@@ -225,6 +228,210 @@ def test_load_or_train_trains_once_then_opens(shelf, tiny, name, capsys):
     for one, other in zip(first.weight_arrays().values(), second.weight_arrays().values(), strict=True):
         np.testing.assert_array_equal(one, other)
     assert not shelf.exists(), "what a reader trains is not put among the shipped"
+
+
+@pytest.mark.parametrize("few_first", [True, False])
+def test_weights_of_few_images_are_not_opened_as_those_of_all(shelf, tiny, few_first, capsys):
+    few = tiny.head(train=100)
+    sets = [few, tiny] if few_first else [tiny, few]
+    found = [checkpoints.load_or_train("toy_ae", dataset).reconstruct(tiny.test.images) for dataset in sets]
+    assert capsys.readouterr().out.count("training (1 epochs)") == 2
+    assert not np.array_equal(*found)
+    for dataset, images in zip(sets, found, strict=True):
+        np.testing.assert_array_equal(checkpoints.load("toy_ae", dataset).reconstruct(tiny.test.images), images)
+    with pytest.raises(ValueError, match=r"toy_ae was trained on several sets of images .*load\('toy_ae', dataset\)"):
+        checkpoints.load("toy_ae", "tiny")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d.head(train=299),
+        lambda d: dataclasses.replace(d, train=data.Split(1 - d.train.images, d.train.labels)),
+    ],
+)
+def test_stored_weights_say_that_they_were_trained_on_other_images(shelf, tiny, change):
+    dataset = dataclasses.replace(tiny, slug=course.FASHION_MNIST)
+    save("toy_ae", shelf)
+    assert checkpoints.load("toy_ae", dataset).latent_dim == 2
+    with pytest.raises(
+        FileNotFoundError, match="no stored weights for these .* were trained on other images.*'train': 300"
+    ):
+        checkpoints.load("toy_ae", change(dataset))
+    checkpoints.load_or_train("toy_ae", change(dataset))
+    assert checkpoints.load("toy_ae", change(dataset)).latent_dim == 2
+
+
+@pytest.mark.parametrize("thing", [7, None, ["fashion-mnist"]])
+def test_data_that_is_neither_a_data_set_nor_its_slug_is_refused(shelf, thing):
+    with pytest.raises(ValueError, match="expected a data.Dataset or its slug"):
+        checkpoints.load("toy_ae", thing)
+
+
+TRAIN_TOO = """
+import hashlib, os, sys
+from support import tiny_dataset
+from helpers import checkpoints
+sizes = {"latent_dim": 2, "hidden": [16]}
+checkpoints.PLANS["toy_ae"] = checkpoints.Plan("a toy", "dense_autoencoder", sizes, {"epochs": 40, "batch_size": 10})
+from pathlib import Path
+checkpoints.RUNS = Path(sys.argv[1])
+os.environ["COURSE_TRAIN"] = "1"
+model = checkpoints.load_or_train("toy_ae", tiny_dataset())
+print(hashlib.sha256(b"".join(array.tobytes() for array in model.weight_arrays().values())).hexdigest())
+"""
+
+
+def test_two_processes_that_train_one_model_both_get_it(tmp_path):
+    with futures.ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: fresh_python(TRAIN_TOO, tmp_path), range(2)))
+    assert [done.returncode for done in both] == [0, 0], both
+    lines = [done.stdout.splitlines() for done in both]
+    assert lines[0][-1] == lines[1][-1], "the same weights"
+    said = "\n".join(map(str, lines))
+    assert said.count("training (40 epochs)") == 1, "one trains"
+    assert "another process trains it; waiting" in said or said.count("no stored weights") == 1
+    assert not list(tmp_path.rglob("*.lock")) and not list(tmp_path.rglob("*.state.npz"))
+
+
+# --------------------------------------------------------------------------------------------------
+# A reader's own models
+
+
+@keras.saving.register_keras_serializable("tests")
+class Doubled(keras.layers.Layer):
+    """A layer of a reader's own."""
+
+    def call(self, x):
+        return 2 * x
+
+
+def own_parts():
+    """An autoencoder of parts that no function of the course makes."""
+    encoder = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            keras.layers.Conv2D(3, 3, 2),
+            keras.layers.Flatten(),
+            Doubled(),
+            keras.layers.Dense(2),
+        ]
+    )
+    decoder = keras.Sequential(
+        [
+            keras.layers.Dense(784, kernel_regularizer="l2"),
+            keras.layers.Reshape((28, 28, 1)),
+            keras.layers.Activation("sigmoid", name="x_hat"),
+        ]
+    )
+    return models.Autoencoder(encoder, decoder, reconstruction="bernoulli")
+
+
+OWN = {
+    "dense_autoencoder": lambda: models.dense_autoencoder(3, (16,), "tanh", "relu", reconstruction="bernoulli"),
+    "linear_autoencoder": lambda: models.linear_autoencoder(3),
+    **{
+        f"dense_vae {likelihood}": lambda likelihood=likelihood: models.dense_vae(
+            3, (16,), likelihood=likelihood, beta=0.3, sigma=0.2, seed=4
+        )
+        for likelihood in models.LIKELIHOODS
+    },
+    "conv_autoencoder": lambda: models.conv_autoencoder(3, (2, 3, 4), (5,)),
+    "conv_vae": lambda: models.conv_vae(3, (2, 3, 4), (5,), blocks=2),
+    "conv_vae mixed": lambda: models.conv_vae(3, (2, 3, 4), (5,), precision="mixed_bfloat16"),
+    "dense_vae mixed": lambda: models.dense_vae(3, (16,), precision="mixed_bfloat16"),
+    "own parts": own_parts,
+}
+
+OPEN_ALL = """
+import hashlib, json, sys
+from pathlib import Path
+import test_checkpoints
+from support import tiny_dataset
+from helpers import checkpoints
+checkpoints.RUNS = Path(sys.argv[1])
+print(json.dumps({name: test_checkpoints.fate(checkpoints.load(name)) for name in checkpoints.own_names()}))
+"""
+
+
+def fate(model):
+    """What becomes of a model: digests of what it computes, of its noise, and of what it learns next."""
+    images = smooth_images(40, seed=9)
+    model.fit(images, shuffle=False, batch_size=10, epochs=2, verbose=0)
+    loss = model.evaluate(images, verbose=0, return_dict=True)
+    arrays = [model.code(images), model.reconstruct(images), model.sample(5, seed=1), *model.weight_arrays().values()]
+    return [hashlib.sha256(array.tobytes()).hexdigest() for array in arrays] + [loss]
+
+
+def test_own_models_go_on_in_a_fresh_process_with_the_same_bits(tmp_path, tiny, monkeypatch):
+    monkeypatch.setattr(checkpoints, "RUNS", tmp_path)
+    here = {}
+    for name, build in OWN.items():
+        model = build()
+        history = training.fit(model, tiny, epochs=1, verbose=False)
+        checkpoints.save(model, name.replace(" ", "-"), history, {"mse": 0.5})
+        here[name.replace(" ", "-")] = fate(model)
+    done = fresh_python(OPEN_ALL, tmp_path)
+    assert done.returncode == 0, done.stderr
+    there = json.loads(done.stdout.splitlines()[-1])
+    assert there == json.loads(json.dumps(here))
+
+
+def test_manifest_of_an_own_model_says_what_it_is(shelf):
+    checkpoints.save(models.dense_vae(3, (16,)), "my_vae", HISTORY, {"mse": 0.5})
+    about = checkpoints.manifest("my_vae")
+    assert (about["kind"], about["latent_dim"], about["metrics"], about["history"]) == ("VAE", 3, {"mse": 0.5}, HISTORY)
+    assert checkpoints.own_names() == ["my_vae"]
+    with pytest.raises(KeyError, match="no model is called 'her_vae'.*Of your own: my_vae"):
+        checkpoints.load("her_vae")
+
+
+def test_what_an_own_name_held_before_is_replaced_whole(shelf):
+    for latent_dim in (3, 4):
+        checkpoints.save(models.linear_autoencoder(latent_dim), "mine")
+        assert checkpoints.load("mine").latent_dim == latent_dim
+
+
+@pytest.mark.parametrize("name", ["toy_vae", "", "../up", "a/b", ".hidden", "with space", "x" * 101, 7, "naïve"])
+def test_names_that_cannot_be_are_refused_and_nothing_is_written(shelf, name):
+    with pytest.raises(KeyError, match="is a model that the course ships|is no name of a model"):
+        checkpoints.save(models.linear_autoencoder(2), name)
+    assert not checkpoints.RUNS.exists()
+
+
+def test_what_cannot_be_kept_is_refused_in_words(shelf):
+    class Secret(keras.layers.Layer):
+        def __init__(self, factor):
+            super().__init__()
+            self.factor = factor
+
+        def call(self, x):
+            return x
+
+    encoder = keras.Sequential([keras.layers.Flatten(), Secret(object()), keras.layers.Dense(2)])
+    model = models.Autoencoder(encoder, models.dense_decoder(2, ()))
+    with pytest.raises(ValueError, match="mine cannot be kept: a layer does not say how it was made"):
+        checkpoints.save(model, "mine")
+    with pytest.raises(ValueError, match="model is a Sequential; expected"):
+        checkpoints.save(encoder, "mine")
+    assert not checkpoints.own_names()
+
+
+@pytest.mark.parametrize("harm", ["cut", "gone", "changed", "manifest", "sha256"])
+def test_damaged_own_model_is_told(shelf, harm):
+    checkpoints.save(models.linear_autoencoder(2), "mine")
+    weights_path = checkpoints.RUNS / "models" / "mine.keras"
+    content = weights_path.read_bytes()
+    if harm == "gone":
+        weights_path.unlink()
+    elif harm in ("cut", "changed"):
+        weights_path.write_bytes(content[: len(content) // 2] if harm == "cut" else content[:-1] + b"x")
+    else:
+        path = weights_path.with_suffix(".json")
+        text = path.read_text()
+        path.write_text(text[:50] if harm == "manifest" else text.replace('"latent_dim": 2', '"latent_dim": 3'))
+    with pytest.raises(files.DamagedFile, match="mine.*Keep the model again: checkpoints.save"):
+        checkpoints.load("mine")
 
 
 def test_course_train_passes_over_shipped_weights(shelf, tiny, monkeypatch, capsys):

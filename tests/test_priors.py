@@ -75,6 +75,25 @@ def test_shape_type_and_seed(codes, build):
     assert not np.array_equal(sampler.sample(50, seed=2), first)
 
 
+def test_mixture_is_fitted_to_the_first_codes_alone(codes):
+    strangers = np.concatenate([codes[:500], 1e6 * np.ones((500, 3))])
+    few = priors.GaussianMixture(strangers, components=2, max_codes=500)
+    np.testing.assert_array_equal(few.sample(20, 1), priors.GaussianMixture(codes[:500], components=2).sample(20, 1))
+
+
+def test_seed_of_a_mixture_decides_where_its_fit_begins(codes):
+    noise = np.random.default_rng(1).uniform(size=(300, 3))
+    centres = [priors.GaussianMixture(noise, components=6, seed=seed).sample(2_000, 1) for seed in (1, 1, 2)]
+    np.testing.assert_array_equal(centres[0], centres[1])
+    assert not np.array_equal(centres[0], centres[2])
+
+
+def test_seed_of_samples_draws_other_codes_and_not_only_another_order(codes):
+    sampler = priors.FittedGaussian(codes)
+    first, second = (np.sort(sampler.sample(50, seed)[:, 0]) for seed in (1, 2))
+    assert not np.array_equal(first, second)
+
+
 @pytest.mark.parametrize("codes", [np.zeros(50), np.zeros((3, 2)), np.zeros((0, 2))])
 def test_too_few_or_misshapen_codes_are_refused(codes):
     with pytest.raises(ValueError, match="expected \\(n, latent_dim\\) with n of 10 or more"):

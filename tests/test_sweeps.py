@@ -1,6 +1,7 @@
 """Sweeps: what survives a kill, what runs twice, what the table says."""
 
 import contextlib
+import dataclasses
 import importlib.util
 import json
 import os
@@ -226,6 +227,63 @@ def test_damaged_or_foreign_result_is_set_aside_and_the_trial_runs_again(tmp_pat
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pd.testing.assert_frame_equal(inline(CONFIGS, tmp_path), first)
+
+
+def test_results_of_a_function_whose_code_has_changed_are_neither_taken_nor_touched(tmp_path):
+    def once():
+        def trial(config, state):
+            return {"y": config["x"]}
+
+        return trial
+
+    def changed():
+        def trial(config, state):
+            return {"y": config["x"] + 1}
+
+        return trial
+
+    def commented():
+        def trial(config, state):
+            # the same, said in more words
+            return {
+                "y": config["x"],
+            }
+
+        return trial
+
+    first, then, again = once(), changed(), commented()
+    then.__qualname__ = again.__qualname__ = first.__qualname__
+    inline([{"x": 1}], tmp_path, first)
+    before = (sweeps.folder_of({"x": 1}, tmp_path) / "result.json").read_bytes()
+    with pytest.raises(ValueError, match="holds results of .*trial with other code than it has today; give it another"):
+        inline([{"x": 1}], tmp_path, then)
+    inline([{"x": 1}], tmp_path, again)
+    assert (sweeps.folder_of({"x": 1}, tmp_path) / "result.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "change, field",
+    [
+        ({"keras": "3.0"}, "keras"),
+        ({"recipe": dataclasses.asdict(training.Recipe(epochs=99))}, "recipe.epochs"),
+        ({"wardrobe": 0}, "wardrobe"),
+    ],
+)
+def test_result_made_under_other_surroundings_is_made_again(tmp_path, change, field):
+    config, calls = {"model": "dense_vae", "data": {"slug": "wardrobe"}}, []
+
+    def count(config, state):
+        calls.append(1)
+        return {"n": len(calls)}
+
+    inline([config], tmp_path, count)
+    path = sweeps.folder_of(config, tmp_path) / "result.json"
+    content = json.loads(path.read_text())
+    content.pop("seal")
+    content["surroundings"] |= change
+    files.write_sealed(path, content)
+    with pytest.warns(RuntimeWarning, match=f"was made otherwise: {field}.* there and .* here"):
+        assert inline([config], tmp_path, count).n.tolist() == [2]
 
 
 def test_results_of_another_function_are_neither_taken_nor_touched(tmp_path):

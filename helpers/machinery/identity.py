@@ -31,18 +31,19 @@ def differences(there, here, path=()):
     Returns:
         List of texts such as "recipe.epochs is 2 there and 4 here"; empty where the two are equal.
     """
-    if type(there) is type(here) and isinstance(there, (dict, list)) and _names(there) == _names(here):
-        values = there.items() if isinstance(there, dict) else enumerate(there)
-        return [text for name, value in values for text in differences(value, here[name], (*path, str(name)))][:3]
+    if isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
+        there, here = (dict(enumerate(side)) for side in (there, here))
     if isinstance(there, dict) and isinstance(here, dict):
-        name = next(iter(_names(there) ^ _names(here)))
-        side = "there and missing here" if name in there else "here and missing there"
-        return [f"{'.'.join((*path, str(name)))} is {side}"]
+        texts = []
+        for name in {**there, **here}:
+            longer = (*path, str(name))
+            if name in there and name in here:
+                texts += differences(there[name], here[name], longer)
+            else:
+                where = "there and missing here" if name in there else "here and missing there"
+                texts.append(f"{'.'.join(longer)} is {where}")
+        return texts[:3]
     return [] if there == here else [f"{'.'.join(path)} is {_short(there)} there and {_short(here)} here"]
-
-
-def _names(value):
-    return set(value) if isinstance(value, dict) else set(range(len(value)))
 
 
 def _short(value):
