@@ -283,12 +283,29 @@ def check_inputs(images, name="images"):
         low, high = images.min(), images.max()
         if not (np.isfinite(low) and np.isfinite(high)):
             raise ValueError(f"{name} hold values that are not finite (NaN or infinity); look for a division by zero.")
-        if max(-low, high) > _LOUDEST:
+    return check_loudness(images, name)
+
+
+def check_loudness(images, name="images"):
+    """Return images as they are, of any shape, unless they are grey levels up to 255 where values are expected.
+
+    Args:
+        images: Array of values about [0, 1].
+        name: Name of the images in an error.
+
+    Returns:
+        The array.
+
+    Raises:
+        ValueError: A value is larger than noise can make it.
+    """
+    images = np.asarray(images)
+    loudest = 10 if images.dtype.kind not in "iu" else 1
+    if images.size:
+        low, high = images.min(), images.max()
+        if max(-float(low), float(high)) > loudest:
             raise ValueError(f"{name} run from {low:.9g} to {high:.9g}; expected [0, 1]. {_remedy(low, high)}")
     return images
-
-
-_LOUDEST = 10  # no noise takes a grey value so far; grey levels go to 255
 
 
 def _remedy(low, high):

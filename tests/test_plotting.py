@@ -432,9 +432,54 @@ def test_colours_are_for_the_colour_blind():
 # In the notebook.
 
 
+@pytest.fixture(autouse=True)
+def images_may_hold_any_number(monkeypatch, request):
+    """Images of these tests are told apart by large values, which `plotting` refuses otherwise."""
+    if "loud" not in request.node.name:
+        monkeypatch.setattr(plotting, "check_loudness", np.asarray)
+
+
+@pytest.mark.parametrize("level", [np.uint8, np.float32])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        plotting.plot_sheet,
+        lambda images: plotting.plot_rows({"levels": images}),
+        lambda images: plotting.plot_labelled(images, ["a"] * len(images)),
+        lambda images: plotting.plot_uncertainty(images, images, images),
+    ],
+)
+def test_loud_grey_levels_are_refused_in_words(draw, level):
+    images = np.full((3, 28, 28, 1), 255, level)
+    with pytest.raises(ValueError, match="images run from 255 to 255; expected .* Divide grey levels by 255"):
+        draw(images)
+
+
+@pytest.mark.parametrize("style", ["dark_background", "ggplot"])
+def test_readers_style_changes_no_picture(style):
+    images = np.random.default_rng(1).random((4, 28, 28, 1))
+    pictures = {
+        "sheet": lambda: plotting.plot_sheet(images),
+        "truth": lambda: plotting.plot_estimates({"a": [1.0, 2.0, 3.0]}, 2.0),
+        "history": lambda: plotting.plot_history(HISTORY),
+    }
+    usual = {name: plotting.png(draw()) for name, draw in pictures.items()}
+    with plt.style.context([style, {"image.origin": "lower", "savefig.transparent": True, "figure.dpi": 30}]):
+        for name, draw in pictures.items():
+            assert plotting.png(draw()) == usual[name], name
+        assert plt.rcParams["image.origin"] == "lower", "and the reader's settings stand again"
+
+
+def test_outside_a_notebook_a_figure_is_named_and_its_bytes_are_not_printed(capsys):
+    figure = plotting.plot_history(HISTORY)
+    plotting.show(figure)
+    assert capsys.readouterr().out == f"<Figure: {figure.alt}>\n"
+
+
 @pytest.fixture
 def displayed(monkeypatch):
     """What `show` hands to the notebook."""
+    monkeypatch.setattr(course, "in_notebook", lambda: True)
     calls = []
     monkeypatch.setattr("IPython.display.display", lambda *bundle, **options: calls.append((*bundle, options)))
     return calls
