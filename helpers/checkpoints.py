@@ -330,7 +330,7 @@ def load(name, data=course.FASHION_MNIST, custom_objects=None):
         KeyError: There is no such name.
         FileNotFoundError: It has not been trained on this data yet.
         files.DamagedFile: Weights or manifest are damaged, or do not belong together.
-        ValueError: There are several, and which is meant is not said.
+        ValueError: There are several, and which is meant is not said; or a layer of an own model is not known here.
     """
     about = manifest(name, data)
     if name not in PLANS:
@@ -443,7 +443,7 @@ def save(model, name, history=None, metrics=None):
 
     Raises:
         KeyError: The name is that of a shipped model, or none for a file.
-        ValueError: It is no model of the course, or a layer of it does not say how it was made.
+        ValueError: It is no model of the course, or a layer of it does not say how it was made, or holds code.
         files.UnwritableFile: The files cannot be written; those of before stay.
     """
     if name in PLANS:
@@ -451,6 +451,12 @@ def save(model, name, history=None, metrics=None):
     path = _own(name)
     if not isinstance(model, (models.Autoencoder, models.VAE)):
         raise ValueError(f"model is a {type(model).__name__}; expected a models.Autoencoder or a models.VAE.")
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Lambda):
+            raise ValueError(
+                f"layer {layer.name} of {name} is a Lambda, which would put code into the file. "
+                "Write a small keras.layers.Layer instead."
+            )
     packed = io.BytesIO()
     try:
         weights.write_keras(model, packed)
@@ -476,7 +482,14 @@ def _load_own(name, about, custom_objects):
         raise files.DamagedFile(f"{path.name} is missing beside its manifest. {_REMEDY_OWN}")
     if hashlib.sha256(path.read_bytes()).hexdigest() != about.get("sha256"):
         raise files.DamagedFile(f"{path.name} is not the file its manifest describes (SHA-256 differs). {_REMEDY_OWN}")
-    return keras.saving.load_model(path, custom_objects)
+    try:
+        return keras.saving.load_model(path, custom_objects, safe_mode=True)
+    except (TypeError, ValueError) as error:
+        unknown = " ".join(re.findall(r"Could not locate class '(\w+)'", str(error))) or str(error)
+        raise ValueError(
+            f"{name} has parts that are not known here ({unknown}). Run first what defines them, with "
+            "@keras.saving.register_keras_serializable() above each, or give custom_objects={'Name': Class}."
+        ) from error
 
 
 def result(name, slug=course.FASHION_MNIST, folder=RESULTS):

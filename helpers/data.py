@@ -18,7 +18,7 @@ from helpers import course, wardrobe
 from helpers.dataset import CLASS_NAMES, Dataset, Split
 from helpers.machinery import published
 from helpers.machinery.download import HOME, ask_mirrors, fetch
-from helpers.machinery.published import NAME, SLUG, DataError, UnreachableError, read, unpacked, verify
+from helpers.machinery.published import NAME, SLUG, DataError, UnreachableError, is_there, located, read, verify
 
 # The split of the 60,000 published training images. Every number of the course rests on these two.
 VALIDATION_SIZE = 5_000
@@ -27,9 +27,9 @@ SPLIT_SEED = 20170825  # the day the data set's paper appeared
 FILES = published.FILES  # the four files, as notebook 01 inspects them
 
 STAND_IN = (
-    f"No {NAME} on this machine, and no mirror answers: the course goes on with the drawn wardrobe. "
-    "For the real set, connect once and run this cell again, or put the four files into data/fashion-mnist/ "
-    "(data/README.md lists them)."
+    f"No {NAME} on this machine, and no mirror answers{{why}}: the course goes on with the drawn wardrobe. "
+    "For the real set, connect once and run this cell again, or put {missing} into data/fashion-mnist/ "
+    "(data/README.md lists names and sizes)."
 )
 
 # Where `apt install dataset-fashion-mnist` puts the four files, on Debian and its descendants such as Ubuntu: the same
@@ -85,13 +85,17 @@ def _found_or_fetched(directory, verbose):
     place = find(directory, verbose=verbose)
     if place is not None:
         return place
+    missing = [file for file in published.FILES if not is_there(course.DATA / SLUG / file.name)]
     try:
-        ask_mirrors()
+        ask_mirrors(wanted=missing[0])
         target = fetch(course.DATA / SLUG, verbose=verbose)
-    except UnreachableError:
+    except UnreachableError as error:
         if course.data_choice() == SLUG:
             raise
-        print(STAND_IN)  # always: which data are in use must be visible
+        there = len(published.FILES) - len(missing)
+        names = ", ".join(file.name for file in missing) + f" beside the other {there}" if there else "the four files"
+        why = f" ({'; '.join(error.reasons)})" if error.reasons else ""
+        print(STAND_IN.format(why=why, missing=names))  # always: which data are in use must be visible
         return None
     return Place(target, f"{HOME} (downloaded now)")
 
@@ -139,7 +143,7 @@ def find(directory=None, verbose=True):
     """
     if directory is not None:
         way_out = "Or name another folder, or none to search for the files."
-        return _named(Path(directory), "the given folder", way_out)
+        return _named(course.path_of(directory), "the given folder", way_out)
     directory = course.data_directory()
     if directory is not None:
         return _named(directory, "FASHION_MNIST_DIR", "Or unset FASHION_MNIST_DIR to search for the files.")
@@ -151,7 +155,7 @@ def find(directory=None, verbose=True):
 
     others = Place(course.keras_home() / "datasets" / SLUG, "Keras' cache"), Place(DEBIAN, "Debian's package")
     for place in others:
-        if not any(os.path.exists(place.directory / file.name) for file in published.FILES):
+        if not any(is_there(place.directory / file.name) for file in published.FILES):
             continue
         try:
             verify(place.directory)
@@ -181,10 +185,9 @@ def _named(directory, source, way_out):
 def _is_there(directory, file):
     """Whether our own folder holds the file; raises DataError where it holds something else."""
     path = directory / file.name
-    if not os.path.exists(path) and not os.path.exists(unpacked(path)):
-        return False
-    read(path, file, parse=False)
-    return True
+    if is_there(path):
+        read(path, file, parse=False)
+    return is_there(path)
 
 
 def packed_files(dataset):
@@ -200,8 +203,12 @@ def packed_files(dataset):
         Dict of the names in `published.FILES` to bytes.
     """
     if dataset.slug == SLUG:
-        directory = find(verbose=False).directory
-        return {file.name: (directory / file.name).read_bytes() for file in published.FILES}
+        directory, packed = find(verbose=False).directory, {}
+        for file in published.FILES:
+            content = located(directory / file.name).read_bytes()
+            is_packed = content[:2] == b"\x1f\x8b"
+            packed[file.name] = content if is_packed else gzip.compress(content, compresslevel=1, mtime=0)
+        return packed
     trained_on = [
         np.concatenate(pair) for pair in zip(_bytes_of(dataset.train), _bytes_of(dataset.validation), strict=True)
     ]

@@ -14,19 +14,24 @@ import os
 import pickle
 import re
 import shutil
+import ssl
 import struct
 import threading
 import time
 import tracemalloc
+import urllib.error
 import weakref
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from helpers import course, data, wardrobe
 from helpers.machinery import download, files, published
+
+DATA_DIRECTORY = course.data_directory
 
 IMAGES, LABELS, TEST_IMAGES, TEST_LABELS = range(4)
 
@@ -381,7 +386,6 @@ FAULTS = {
     "first byte only": (LABELS, lambda t: b"\x1f", "is cut off"),
     "text": (IMAGES, lambda t: b"hello, world", "is not a gzip file: it starts with the bytes 68 65 6c 6c"),
     "web page": (IMAGES, lambda t: b"\n<!DOCTYPE html><html></html>", "but a web page"),
-    "unpacked under the packed name": (IMAGES, lambda t: t.contents[IMAGES], "it is unpacked"),
     "labels under the images' name": (IMAGES, lambda t: t.packed[LABELS], "holds what belongs in train-labels"),
     "images under the labels' name": (LABELS, lambda t: t.packed[IMAGES], "holds what belongs in train-images"),
     "test under training's name": (IMAGES, lambda t: t.packed[TEST_IMAGES], "holds what belongs in t10k-images"),
@@ -437,16 +441,76 @@ def test_missing_file(tiny):
 
 
 @pytest.mark.parametrize("where", ["home", "elsewhere"])
-def test_unpacked_file_without_its_ending(tiny, where):
-    folder = tiny.place(getattr(tiny, where), [LABELS, TEST_IMAGES, TEST_LABELS])
-    unpacked = folder / "train-images-idx3-ubyte"
-    unpacked.write_bytes(tiny.contents[IMAGES])
+@pytest.mark.parametrize("form", ["bare", "in a folder of its name", "under the packed name"])
+def test_files_that_were_unpacked_on_the_way_are_right(tiny, where, form):
+    """A browser unpacks a file and keeps its name, another drops the ending, 7-Zip makes a folder."""
+    wanted = data.load(tiny.place(getattr(tiny, where)), verbose=False)
+    folder = getattr(tiny, where)
+    for name, content in zip(tiny.names, tiny.contents, strict=True):
+        packed, bare = folder / name, (folder / name).with_suffix("")
+        packed.unlink()
+        place = {"bare": bare, "in a folder of its name": bare / bare.name, "under the packed name": packed}[form]
+        place.parent.mkdir(exist_ok=True)
+        place.write_bytes(content)
+    found = data.load(None if where == "home" else folder, verbose=False)
+    assert found.train.digest == wanted.train.digest and found.test.digest == wanted.test.digest
+    if where == "home":
+        assert [gzip.decompress(packed) for packed in data.packed_files(found).values()] == tiny.contents
+
+
+@pytest.mark.parametrize("form", ["bare", "packed name"])
+def test_unpacked_file_with_other_content_is_told(tiny, form):
+    folder = tiny.place(tiny.elsewhere, [LABELS, TEST_IMAGES, TEST_LABELS])
+    name = tiny.names[IMAGES] if form == "packed name" else tiny.names[IMAGES].removesuffix(".gz")
+    content = bytearray(tiny.contents[IMAGES])
+    content[100] ^= 1
+    (folder / name).write_bytes(content)
     with pytest.raises(data.DataError) as error:
-        data.load(None if where == "home" else folder)
-    check_message(error, tiny.names[IMAGES], "unpacked", "gzip train-images-idx3-ubyte")
-    # The remedy is followed, with a gzip that packs differently.
-    (folder / tiny.names[IMAGES]).write_bytes(pack(unpacked.read_bytes(), level=1))
-    assert len(data.load(folder, verbose=False).train) == 50
+        data.load(folder)
+    check_message(error, f"{name} is well formed, but its content is not", "downloads it again")
+
+
+def test_what_is_missing_is_named_where_no_mirror_answers(tiny, drawings, capsys, monkeypatch):
+    """Three of the four files are there; neither the stand-in's line nor the error speaks of the first of them."""
+    tiny.place(tiny.home, [IMAGES, LABELS, TEST_IMAGES])
+    assert data.load(verbose=False) is drawings
+    said = capsys.readouterr().out
+    assert f"put {tiny.names[TEST_LABELS]} beside the other 3 into data/fashion-mnist/" in said
+    assert tiny.names[IMAGES] not in said
+    monkeypatch.setattr(course, "data_choice", lambda: "fashion-mnist")
+    with pytest.raises(data.UnreachableError, match=tiny.names[TEST_LABELS]) as error:
+        data.load(verbose=False)
+    assert tiny.names[IMAGES] not in str(error.value)
+
+
+def test_reason_why_no_mirror_answers_is_said(tiny, drawings, capsys, monkeypatch):
+    def refuse(request, timeout):
+        raise urllib.error.URLError(ssl.SSLCertVerificationError(1, "certificate verify failed: unable to get issuer"))
+
+    monkeypatch.setattr(download.urllib.request, "urlopen", refuse)
+    monkeypatch.setattr(download, "MIRRORS", ["https://one.example/", "https://two.example/"])
+    assert data.load(verbose=False) is drawings
+    said = capsys.readouterr().out
+    assert said.count("certificate verify failed") == 1 and "put the four files into" in said
+    with pytest.raises(data.UnreachableError, match="SSL_CERT_FILE"):
+        download.ask_mirrors()
+
+
+@pytest.mark.parametrize("form", ["~/{name}", '"{path}"', "'{path}'", "{relative}"])
+def test_paths_as_readers_write_them(tiny, monkeypatch, tmp_path, form):
+    folder = tiny.place(tiny.elsewhere)
+    monkeypatch.setenv("HOME", str(folder.parent))
+    monkeypatch.setenv("USERPROFILE", str(folder.parent))
+    monkeypatch.setattr(course, "ROOT", folder.parent)
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    path = form.format(name=folder.name, path=folder, relative=folder.name)
+    monkeypatch.setenv("FASHION_MNIST_DIR", path)
+    monkeypatch.setattr(course, "data_directory", DATA_DIRECTORY)
+    assert data.load(verbose=False).source == "FASHION_MNIST_DIR"
+    if "relative" not in form:
+        assert len(data.load(path, verbose=False).train) == 50
+    assert not list(Path().iterdir()), "no folder named ~ appears"
 
 
 def test_right_content_packed_by_another_gzip_is_right(tiny):

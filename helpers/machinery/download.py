@@ -81,7 +81,7 @@ def fetch(target=None, mirrors=None, timeout=10.0, limit=300.0, verbose=True):
     return target
 
 
-def ask_mirrors(mirrors=None, seconds=6.0):
+def ask_mirrors(mirrors=None, seconds=6.0, wanted=published.FILES[0]):
     """Ask all mirrors at once whether they are there; return as soon as one answers.
 
     Without a network some systems let each request hang until its time is over. One after the other, a
@@ -90,6 +90,7 @@ def ask_mirrors(mirrors=None, seconds=6.0):
     Args:
         mirrors: Base addresses; None for `MIRRORS`.
         seconds: Seconds to wait for the first answer.
+        wanted: The `published.File` that is missing, for the error.
 
     Raises:
         UnreachableError: No mirror answered in that time.
@@ -121,7 +122,7 @@ def ask_mirrors(mirrors=None, seconds=6.0):
         if failure is None:
             return
         failures.append(failure)
-    raise _nowhere(published.FILES[0], failures)
+    raise _nowhere(wanted, failures)
 
 
 class _MirrorError(Exception):
@@ -200,11 +201,18 @@ def _unwritable(target, error):
 
 
 def _nowhere(file, failures):
-    reasons = "".join(f"\n  {failure}" for failure in failures) or "\n  (no mirror was given)"
+    lines = "".join(f"\n  {failure}" for failure in failures) or "\n  (no mirror was given)"
+    hint = (
+        "This network shows a certificate of its own: set SSL_CERT_FILE to the file with it, which whoever runs the "
+        "network has. "
+        if "certificate" in lines.lower()
+        else ""
+    )
     return UnreachableError(
-        f"{file.name} is not on this machine, and no mirror delivered it:{reasons}\n"
-        f"Remedy: connect to the network and call data.load() again; or get the four {NAME} files by hand "
-        f"(data/README.md lists them), and put them into {HOME}/ or set FASHION_MNIST_DIR to their folder."
+        f"{file.name} is not on this machine, and no mirror delivered it:{lines}\n"
+        f"Remedy: {hint}Connect to the network and call data.load() again; or get the four {NAME} files by hand "
+        f"(data/README.md lists them), and put them into {HOME}/ or set FASHION_MNIST_DIR to their folder.",
+        dict.fromkeys(str(failure).partition(": ")[2] for failure in failures),
     )
 
 

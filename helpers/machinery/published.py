@@ -6,6 +6,7 @@ to do: cut off, swapped, another data set, unpacked, a web page.
 
 import hashlib
 import math
+import os
 import struct
 import urllib.error
 import zlib
@@ -27,7 +28,15 @@ class DataError(RuntimeError):
 
 
 class UnreachableError(DataError):
-    """The data are not on this machine, and no mirror delivered them."""
+    """The data are not on this machine, and no mirror delivered them.
+
+    Attributes:
+        reasons: List of texts: what each kind of failure was, once.
+    """
+
+    def __init__(self, message, reasons=()):
+        super().__init__(message)
+        self.reasons = list(reasons)
 
 
 @dataclass(frozen=True)
@@ -149,9 +158,26 @@ def _download_again(path):
     return f"data.fetch({str(path.parent)!r}) downloads it again"
 
 
-def unpacked(path):
-    """Path that the file has once it is unpacked: without ``.gz``."""
-    return path.with_suffix("")
+def located(path):
+    """Path at which a published file lies, packed or unpacked; where it is missing, that of the packed one.
+
+    Args:
+        path: Path that the packed file has.
+    """
+    bare = path.with_suffix("")
+    for place in (path, bare, bare / bare.name):  # 7-Zip makes a folder
+        if os.path.isfile(place):
+            return place
+    return path
+
+
+def is_there(path):
+    """Whether something lies where a published file belongs, packed or unpacked, right or wrong.
+
+    Args:
+        path: Path that the packed file has.
+    """
+    return os.path.exists(path) or os.path.exists(path.with_suffix(""))
 
 
 def _md5(content):
@@ -162,8 +188,9 @@ def _md5(content):
 def read(path, file, parse=True):
     """The array in one file, checked; or only the check.
 
-    Size and MD5 as published settle it. Where they do not agree, the tests run from the outside in, so that
-    each fault gets its own words, and the MD5 of the content decides at the end.
+    The file may have been unpacked on the way, by a browser or by 7-Zip: it then lies without its ending, in a folder
+    of that name, or still under the packed name. Size and MD5 as published settle it. Where they do not agree, the
+    tests run from the outside in, so that each fault gets its own words, and the MD5 of the content decides at the end.
 
     Args:
         path: Path at which the file lies.
@@ -176,14 +203,16 @@ def read(path, file, parse=True):
     Raises:
         DataError: The file is not what it must be.
     """
+    path = located(path)
     packed = _bytes(path)
     digest = _md5(packed)
     is_published = len(packed) == file.size and digest == file.md5
     if is_published and not parse:
         return None
+    is_unpacked = packed[:4] in (struct.pack(">I", magic) for magic in (IMAGES_MAGIC, LABELS_MAGIC))
     if not is_published:
-        _recognise(path, file, packed, digest)
-    content = _unpack(path, file, packed)
+        _recognise(path, file, packed, digest, is_unpacked)
+    content = packed if is_unpacked else _unpack(path, file, packed)
     array = _parse(path, file, content)
     if not is_published:
         digest = _md5(content)
@@ -218,13 +247,6 @@ def _bytes(path):
 
 
 def _missing(path):
-    beside = unpacked(path)
-    if beside.exists():
-        return fault(
-            path,
-            f"is missing; {beside.name} lies there, unpacked",
-            f"pack it again (gzip {beside.name}); or {_download_again(path)}.",
-        )
     return fault(
         path,
         "is missing",
@@ -248,7 +270,7 @@ def _is_swapped(path, other):
     )
 
 
-def _recognise(path, file, packed, digest):
+def _recognise(path, file, packed, digest, is_unpacked):
     """Name the likely mix-ups that can be recognised without unpacking."""
     if digest in MNIST_MD5:
         raise _is_mnist(path)
@@ -257,15 +279,8 @@ def _recognise(path, file, packed, digest):
             raise _is_swapped(path, other)
     if not packed:
         raise fault(path, f"is cut off: it is empty, expected {file.size:,} bytes")
-    if packed[:2] == b"\x1f\x8b"[: len(packed)]:
+    if packed[:2] == b"\x1f\x8b"[: len(packed)] or is_unpacked:
         return
-    if packed[:4] == struct.pack(">I", file.magic):
-        raise fault(
-            path,
-            "is not a gzip file: it is unpacked, but still has the name of a packed one",
-            f"name it {unpacked(path).name} and pack it again (gzip {unpacked(path).name}); "
-            f"or {_download_again(path)}.",
-        )
     if packed.lstrip()[:1] == b"<":
         raise fault(path, "is not a gzip file but a web page, perhaps the log-in page of a network")
     raise fault(path, f"is not a gzip file: it starts with the bytes {packed[:4].hex(' ')}")
