@@ -507,7 +507,7 @@ def result(name, slug=course.FASHION_MNIST, folder=RESULTS):
         FileNotFoundError: There is no such result for this data.
         files.DamagedFile: The file is damaged or holds something else.
     """
-    path = folder / slug / f"{name}.json"
+    path = course.path_of(folder) / slug / f"{name}.json"
     remedy = f"Get the file again (git checkout), or run `python -m helpers.making.release results {name}`."
     if not path.exists():
         raise FileNotFoundError(f"no result is stored as {name} for {slug}. {remedy}")

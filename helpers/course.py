@@ -63,6 +63,15 @@ def _quiet_stderr():
             os.close(kept)
 
 
+def _let_streams_say_what_they_can():
+    """Write "?" for a sign that a stream cannot show, such as the "·" of `begin`, instead of ending in an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if getattr(stream, "errors", None) == "strict" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+_let_streams_say_what_they_can()
+
 # Libraries read these when they are imported, so they are set before anything else. Two independent operations must
 # not run side by side, else their sums arrive in any order and two runs with one seed differ in the last bits. Threads
 # inside one operation do no such harm.
@@ -92,13 +101,23 @@ def start_keras():
     """Import Keras quietly, once, and return it. `helpers.machinery.backend` calls this for all who compute with it."""
     _keep_large_arrays_apart()
     with _quiet_stderr():
-        import keras
+        try:
+            import keras
+        except ImportError as error:
+            raise ImportError(f"{error}. {_where_the_backend_is_named()}", name=error.name) from error
     if keras.backend.backend() == "tensorflow":
         _let_idle_threads_sleep()
     gc.freeze()  # what was imported stays, so no collection of garbage need look through it any more
     # TensorFlow counts the compilations of all models as one, and from the fifth model on warns of too many.
     logging.getLogger("tensorflow").addFilter(_not_about_retracing)
     return keras
+
+
+def _where_the_backend_is_named():
+    """Sentence that says who asked for a backend that is not there."""
+    name = os.environ.get("KERAS_BACKEND", "")
+    who = f"KERAS_BACKEND is {name!r}" if name else f"{keras_home() / 'keras.json'} may name another backend"
+    return f"The course computes with Keras on TensorFlow; {who}. Set KERAS_BACKEND=tensorflow, or install the other."
 
 
 def _let_idle_threads_sleep():

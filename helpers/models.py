@@ -132,8 +132,10 @@ def _policy_of(*parts):
         ValueError: A layer keeps its weights in half precision, in which small steps of an optimizer vanish.
     """
     found = [layer for part in parts for layer in part._flatten_layers(include_self=False)]
+    # Inputs and models within, which compute nothing themselves, have the dtype of the reader's settings.
+    found = [layer for layer in found if not isinstance(layer, (layers.InputLayer, keras.Model))]
     for layer in found:
-        if layer.variable_dtype in ("float16", "bfloat16"):
+        if layer.weights and layer.variable_dtype in ("float16", "bfloat16"):
             raise ValueError(
                 f"layer {layer.name} keeps its weights in {layer.variable_dtype}, in which most steps of a training "
                 f"vanish. Choose dtype='mixed_{layer.variable_dtype}': half precision to compute, float32 to keep."
@@ -199,6 +201,8 @@ class _LatentModel(keras.Model):
             )
         self._compile_metrics = None  # Keras keeps those of an earlier call
         super().compile(optimizer, metrics=metrics, weighted_metrics=weighted_metrics, **options)
+        # Keras takes the reader's floatx; and it tracks no such part of a model that is built, therefore not `self.`
+        object.__setattr__(self, "_loss_tracker", keras.metrics.Mean(name="loss", dtype="float32"))
         # A function, because Keras would look for an optimizer's state in a dict too.
         self.compile_again = functools.partial(
             self.compile, optimizer, metrics=metrics, weighted_metrics=weighted_metrics, **options

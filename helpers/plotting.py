@@ -85,6 +85,10 @@ def _figure(width, height, alt):
     return figure
 
 
+def _in_words(n):
+    return "ten" if n == 10 else str(n)
+
+
 def _despine(axes, left=False, bottom=False):
     """Hide the frame's upper and right side, and further sides where asked."""
     sides = ["top", "right"] + ["left"] * left + ["bottom"] * bottom
@@ -174,7 +178,7 @@ def plot_classes(split, class_names, examples=10, title="", seed=1):
 
     Args:
         split: A `data.Split`.
-        class_names: Names of the ten classes.
+        class_names: Names of the classes.
         examples: Number of images of each class, drawn at random.
         title: Text above the sheet.
         seed: Seeds the draw.
@@ -185,7 +189,8 @@ def plot_classes(split, class_names, examples=10, title="", seed=1):
         images = split.of_class(label)
         chosen = images[generator.choice(len(images), examples, replace=False)]
         rows[name] = np.concatenate([images.mean(axis=0, keepdims=True), chosen])
-    alt = f"Ten rows, one a class ({', '.join(class_names)}): the mean image, then {examples} random examples."
+    number, names = _in_words(len(class_names)).capitalize(), ", ".join(class_names)
+    alt = f"{number} rows, one a class ({names}): the mean image, then {examples} random examples."
     return plot_rows(rows, title or "Mean image, then examples", alt=alt)
 
 
@@ -195,11 +200,14 @@ def plot_class_sheets(splits, class_names, examples=5, seed=1):
 
     Args:
         splits: Dict of label to `dataset.Split`.
-        class_names: Names of the ten classes.
+        class_names: Names of the classes.
         examples: Number of images of each class, drawn at random.
         seed: Seeds the draw.
     """
-    alt = f"Class sheets side by side, ten rows each: the mean image, then {examples} examples; {', '.join(splits)}."
+    number = _in_words(len(class_names))
+    alt = (
+        f"Class sheets side by side, {number} rows each: the mean image, then {examples} examples; {', '.join(splits)}."
+    )
     figure = _figure(0.9 + 0.62 * (examples + 1) * len(splits), 6.4, alt)
     for axes, (label, split) in zip(figure.subplots(1, len(splits), sharey=True), splits.items(), strict=True):
         generator, rows = np.random.default_rng(seed), []
@@ -297,7 +305,7 @@ def plot_latent_map(model, split, class_names, uniform=False, size=20, reach=3.0
     Args:
         model: An `Autoencoder` or `VAE` with latent_dim 2.
         split: A `data.Split` of held-out images to encode.
-        class_names: Names of the ten classes.
+        class_names: Names of the classes.
         uniform: Whether to show Phi(z) instead of z, so that N(0, I) fills the unit square evenly. VAE only.
         size: Number of decoded pictures on a side.
         reach: Half of the square's side: it goes from -reach to reach; for an autoencoder the codes' own range counts.
@@ -543,7 +551,7 @@ def plot_codes_and_prior(models, split, class_names, max_images=2_000, seed=1):
     Args:
         models: Dict of label to model with latent_dim 2; a panel for each, on its own scale.
         split: A `data.Split` of held-out images.
-        class_names: Names of the ten classes.
+        class_names: Names of the classes.
         max_images: Number of images to encode; a tenth as many codes are drawn.
         seed: Seeds the draws.
     """
@@ -715,7 +723,7 @@ def plot_pixel_values(split, class_names, max_images=500):
 
     Args:
         split: A `data.Split`.
-        class_names: Names of the ten classes.
+        class_names: Names of the classes.
         max_images: Number of images of each class for the ridges, the first ones; the histogram takes all.
     """
     import seaborn as sns
@@ -760,7 +768,7 @@ def plot_ink(split, class_names, title="Ink per garment: the mean pixel of each 
 
     Args:
         split: A `data.Split`.
-        class_names: Names of the ten classes.
+        class_names: Names of the classes.
         title: Text above the figure.
     """
     import seaborn as sns
@@ -772,7 +780,8 @@ def plot_ink(split, class_names, title="Ink per garment: the mean pixel of each 
     figure = _figure(
         7.2,
         4.0,
-        f"Ten violins of the mean pixel of an image, one a class, the class mean as a dot: {', '.join(names)}.",
+        f"{_in_words(len(names)).capitalize()} violins of the mean pixel of an image, one a class, "
+        f"the class mean as a dot: {', '.join(names)}.",
     )
     axes = figure.subplots()
     garment = np.array(class_names)[split.labels]

@@ -17,6 +17,7 @@ import inspect
 import itertools
 import json
 import os
+import sys
 import textwrap
 import time
 import traceback
@@ -222,14 +223,16 @@ def run(configs, trial=train_and_measure, folder=FOLDER, executor=None, workers=
         "recipe.seed". Lists become texts, "512-256". A result that is named like a field becomes "result.name".
 
     Raises:
-        ValueError: JSON cannot hold a configuration, both executor and workers are given, or the folder holds results
-            of another function.
+        ValueError: JSON cannot hold a configuration, both executor and workers are given, worker processes cannot
+            import the trial, or the folder holds results of another function, or of one with other code.
         OSError: The folder cannot be read or written; finished trials are kept.
         RuntimeError: The given executor takes no more work.
     """
     if executor is not None and workers is not None:
         raise ValueError("workers is for processes on this machine; an executor has workers of its own.")
-    folder = Path(folder).resolve()
+    if executor is None:
+        _check_importable(trial)
+    folder = course.path_of(folder).resolve()
     files.make_folder(folder)
     # A configuration's canonical text is its key; what is done with it begins from that text alone.
     places = {text: folder / _digest(text) for text in map(_canonical, configs)}
@@ -253,6 +256,20 @@ def run(configs, trial=train_and_measure, folder=FOLDER, executor=None, workers=
     return _table(places, outcomes)
 
 
+def _check_importable(trial):
+    """Say at once what would end each worker process: a function that it cannot import."""
+    function = trial.func if isinstance(trial, functools.partial) else trial
+    name, module = getattr(function, "__qualname__", ""), sys.modules.get(getattr(function, "__module__", ""))
+    is_typed_here = getattr(module, "__name__", "") == "__main__" and not hasattr(module, "__file__")
+    if is_typed_here or "<" in name:
+        where = "in the notebook" if is_typed_here else "inside of another function"
+        raise ValueError(
+            f"trial {name} is written {where}, where worker processes cannot import it. Put it at the top of a module, "
+            "a .py file beside the notebook, and import it; or let a thread of this process run it: "
+            "executor=concurrent.futures.ThreadPoolExecutor(1)."
+        )
+
+
 def folder_of(config, folder=FOLDER):
     """Folder of a configuration's trial, which holds ``result.json`` or ``error.json``.
 
@@ -263,7 +280,7 @@ def folder_of(config, folder=FOLDER):
     Returns:
         Path of the folder.
     """
-    return Path(folder) / _digest(_canonical(config))
+    return course.path_of(folder) / _digest(_canonical(config))
 
 
 def read(place):

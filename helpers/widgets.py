@@ -188,7 +188,7 @@ def map_png(points, labels, low, high, size=380):
     """
     figure = Figure(figsize=(size / 100, size / 100), dpi=100)
     axes = figure.add_axes((0, 0, 1, 1))
-    colours = np.asarray(plotting.COLOURS)[np.asarray(labels)]
+    colours = np.asarray(plotting.COLOURS)[np.asarray(labels) % len(plotting.COLOURS)]
     axes.scatter(*np.asarray(points).T, s=5, c=colours, alpha=0.6, linewidths=0)
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     axes.axis("off")
@@ -282,8 +282,8 @@ class Sliders(_View):
 
     view = traitlets.Unicode("sliders").tag(sync=True)
     rows = traitlets.List().tag(sync=True)
-    # The browser that moved a slider needs no message about it from the kernel: one message less a move.
-    values = traitlets.List(traitlets.Float()).tag(sync=True, echo_update=False)
+    # Moves are echoed to all views, because a notebook may be open in two tabs.
+    values = traitlets.List(traitlets.Float()).tag(sync=True)
     folded = traitlets.Unicode("").tag(sync=True)
 
 
@@ -319,7 +319,7 @@ class Pad(_View):
     legend = traitlets.List().tag(sync=True)
     low = traitlets.List(traitlets.Float()).tag(sync=True)
     high = traitlets.List(traitlets.Float()).tag(sync=True)
-    point = traitlets.List(traitlets.Float()).tag(sync=True, echo_update=False)
+    point = traitlets.List(traitlets.Float()).tag(sync=True)
 
 
 def _row(index, name, low, high, note="", spoken=None, heights=(), folded=False):
@@ -354,29 +354,43 @@ class GarmentPicker:
     Args:
         dataset: A `data.Dataset`; its validation garments are offered.
         label: What the garment is for, such as "from".
-        garment: Tuple (class name or index, example), the garment to begin with.
+        garment: Tuple (class name or index, example), the garment to begin with; None takes the first one of ``usual``
+            or, where there is none, of the first class.
         changed: Function that is called without arguments after another garment was chosen.
+        usual: Name of a class.
     """
 
-    def __init__(self, dataset, label, garment, changed):
+    def __init__(self, dataset, label, garment, changed, usual="Ankle boot"):
         self._split, self._names = dataset.validation, dataset.class_names
-        kind, example = garment
-        kind = self._names.index(kind) if isinstance(kind, str) else int(kind)
+        self._counts = np.bincount(self._split.labels, minlength=len(self._names))
+        offered = [(name, i) for i, name in enumerate(self._names) if self._counts[i]]
+        if garment is None:
+            found = [i for name, i in offered if name == usual]
+            garment = (found or [offered[0][1]])[0], 0
+        kind, example = self._index(garment[0]), garment[1]
         style, layout = {"description_width": "initial"}, {"width": "auto"}
-        self._kind = ipywidgets.Dropdown(
-            options=[(name, i) for i, name in enumerate(self._names)],
-            value=kind,
-            description=label,
-            style=style,
-            layout=layout,
-        )
-        most = min(int(np.sum(self._split.labels == i)) for i in range(len(self._names))) - 1
+        self._kind = ipywidgets.Dropdown(options=offered, value=kind, description=label, style=style, layout=layout)
+        most = int(self._counts[kind]) - 1
+        if not 0 <= example <= most:
+            raise ValueError(f"There is no example {example!r} of {self._names[kind]} here; there are 0 to {most}.")
         self._example = ipywidgets.BoundedIntText(
             value=example, min=0, max=most, description="example", style=style, layout={"width": "130px"}
         )
+        self._kind.observe(self._other_kind, "value")
         self.box = _box("lw-bar", self._kind, self._example)
         for control in (self._kind, self._example):
             control.observe(lambda change: changed(), "value")
+
+    def _index(self, kind):
+        """Index of a class that has garments here."""
+        known = [name for name, n in zip(self._names, self._counts, strict=True) if n]
+        index = list(self._names).index(kind) if kind in self._names else kind
+        if isinstance(index, str) or not 0 <= index < len(self._names) or not self._counts[index]:
+            raise ValueError(f"There is no garment of class {kind!r} here; there are: {', '.join(known)}.")
+        return int(index)
+
+    def _other_kind(self, change):
+        self._example.max = int(self._counts[change["new"]]) - 1  # takes a larger example back to the last
 
     @property
     def image(self):
@@ -395,8 +409,8 @@ class GarmentPicker:
             kind: Name or index of the class.
             example: Number of the garment within its class, from 0.
         """
+        self._kind.value = self._index(kind)
         self._example.value = example
-        self._kind.value = self._names.index(kind) if isinstance(kind, str) else int(kind)
 
 
 class _Shell(ipywidgets.VBox):
@@ -459,11 +473,11 @@ class LatentSliders(_Shell):
     Args:
         model: A `models.Autoencoder` or a `models.VAE`.
         dataset: A `data.Dataset`; its validation garments are used.
-        start: Tuple (class name or index, example), the garment to begin with.
+        start: Tuple (class name or index, example), the garment to begin with; None as for `GarmentPicker`.
         name: Name of the model, for the title.
     """
 
-    def __init__(self, model, dataset, start=("Ankle boot", 0), name=None):
+    def __init__(self, model, dataset, start=None, name=None):
         self.model = model
         self.space = space = survey(model, dataset.validation.images[:SURVEYED])
         self._sampler = priors.StandardNormal(model.latent_dim)
@@ -587,10 +601,10 @@ class InterpolationSlider(_Shell):
         steps: Number of pictures in the strip, both ends included.
     """
 
-    def __init__(self, model, dataset, first=("Sneaker", 0), second=("Ankle boot", 0), steps=11):
+    def __init__(self, model, dataset, first=None, second=None, steps=11):
         self.model, self._count = model, steps
         self._ends = [
-            GarmentPicker(dataset, "from", first, self._renew),
+            GarmentPicker(dataset, "from", first, self._renew, usual="Sneaker"),
             GarmentPicker(dataset, "to", second, self._renew),
         ]
         self._kind = ipywidgets.Dropdown(
@@ -651,13 +665,13 @@ class LatentPad(_Shell):
         dataset: A `data.Dataset`; its validation garments are drawn on the map.
         latents: Indices of the two latents of the map; the two most important if None. The others keep the value they
             have for the garment ``start``.
-        start: Tuple (class name or index, example), the garment to begin with.
+        start: Tuple (class name or index, example), the garment to begin with; None as for `GarmentPicker`.
 
     Raises:
         ValueError: The model has one latent, or ``latents`` are not two of its.
     """
 
-    def __init__(self, model, dataset, latents=None, start=("Ankle boot", 0)):
+    def __init__(self, model, dataset, latents=None, start=None):
         if model.latent_dim < 2:
             raise ValueError("a map needs two latents; this model has one. Use latent_sliders.")
         split = dataset.validation.head(min(SURVEYED, len(dataset.validation)))
@@ -675,7 +689,10 @@ class LatentPad(_Shell):
             png=map_png(space.centres[:, latents], split.labels, low, high),
             alt=f"Map of {len(split):,} encoded garments, {across} to the right, {up} upwards, coloured by class.",
             axes=f"right {across}: {low[0]:.1f} to {high[0]:.1f} · up {up}: {low[1]:.1f} to {high[1]:.1f}",
-            legend=[[name, to_hex(colour)] for name, colour in zip(dataset.class_names, plotting.COLOURS, strict=True)],
+            legend=[
+                [name, to_hex(plotting.COLOURS[i % len(plotting.COLOURS)])]
+                for i, name in enumerate(dataset.class_names)
+            ],
             low=low.tolist(),
             high=high.tolist(),
             point=self._z[latents].tolist(),
@@ -743,14 +760,14 @@ class ModelComparison(_Shell):
     Args:
         models_: Dict of label to `models.Autoencoder` or `models.VAE`.
         dataset: A `data.Dataset`; its validation garments are used.
-        start: Tuple (class name or index, example), the garment to begin with.
+        start: Tuple (class name or index, example), the garment to begin with; None as for `GarmentPicker`.
         towards: Tuple (class name or index, example), the garment to move towards.
 
     Raises:
         ValueError: There are no models.
     """
 
-    def __init__(self, models_, dataset, start=("Sneaker", 0), towards=("Ankle boot", 0)):
+    def __init__(self, models_, dataset, start=None, towards=None):
         if not models_:
             raise ValueError("there is nothing to compare; give a dict of label to model.")
         self.models = dict(models_)
@@ -759,7 +776,7 @@ class ModelComparison(_Shell):
         self._pool = Neighbours(images)
         self._seed = 1
         self._ends = [
-            GarmentPicker(dataset, "start from", start, self._encode),
+            GarmentPicker(dataset, "start from", start, self._encode, usual="Sneaker"),
             GarmentPicker(dataset, "towards", towards, self._encode),
         ]
         self.sliders = Sliders(
@@ -854,10 +871,10 @@ class Explorer(_Shell):
     Args:
         dataset: A `data.Dataset`.
         names: Names from `checkpoints.names`; all that have stored weights for ``dataset`` if None.
-        start: Tuple (class name or index, example), the garment to begin with.
+        start: Tuple (class name or index, example), the garment to begin with; None as for `GarmentPicker`.
     """
 
-    def __init__(self, dataset, names=None, start=("Ankle boot", 0)):
+    def __init__(self, dataset, names=None, start=None):
         names = shipped(dataset) if names is None else names
         if not names:
             raise ValueError("there is no model to explore; `make checkpoints` trains them.")

@@ -1,10 +1,13 @@
 """Start, settings and the order of floors."""
 
 import ast
+import json
 import os
 import random
+import subprocess
 import sys
 import types
+from concurrent import futures
 from pathlib import Path
 
 import keras
@@ -189,3 +192,77 @@ def test_a_notebook_gives_memory_back_after_each_cell(monkeypatch):
     course._give_back_memory_after_each_cell.__wrapped__()
     handlers["post_run_cell"](None)
     assert asked == [True]
+
+
+def test_signs_that_an_output_cannot_show_become_question_marks():
+    code = "from helpers import course; course.begin()"
+    command = [sys.executable, "-c", code]
+    environ = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(course.ROOT)}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Latent Wardrobe ? Python 3.")
+
+
+@pytest.mark.parametrize("said_by", ["keras.json", "KERAS_BACKEND"])
+def test_backend_that_is_not_there_is_told_with_who_asked_for_it(tmp_path, said_by):
+    environ = {**os.environ, "PYTHONPATH": str(course.ROOT), "KERAS_HOME": str(tmp_path)}
+    environ.pop("KERAS_BACKEND", None)
+    if said_by == "keras.json":
+        (tmp_path / "keras.json").write_text(json.dumps({"backend": "jax"}))
+    else:
+        environ["KERAS_BACKEND"] = "jax"
+    command = [sys.executable, "-c", "import helpers.models"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=300)
+    assert done.returncode
+    last = done.stderr.strip().splitlines()[-1]
+    assert said_by in last and "Set KERAS_BACKEND=tensorflow" in last
+
+
+GLOBALS = """
+import sys, json
+import keras
+config = json.loads(sys.argv[1])
+if "floatx" in config:
+    keras.config.set_floatx(config["floatx"])
+if "image_data_format" in config:
+    keras.config.set_image_data_format(config["image_data_format"])
+if "policy" in config:
+    keras.config.set_dtype_policy(config["policy"])
+import numpy as np
+from support import small_conv_vae, small_vae, smooth_images, tiny_dataset
+from helpers import checkpoints, classifier, metrics, training
+images = smooth_images(60, seed=1)
+found = {}
+for name in ("dense_ae_18", "conv_vae_2"):
+    model = checkpoints.load(name)
+    found[name] = [float(x.sum(dtype="float64")) for x in (model.code(images), model.reconstruct(images))]
+found["classifier"] = float(np.abs(classifier.load().features(images)).sum(dtype="float64"))
+for model in (small_vae("continuous_bernoulli"), small_conv_vae(likelihood="optimal_gaussian")):
+    found[model.name + model.likelihood] = training.fit(model, tiny_dataset(), epochs=2, verbose=False)
+model = small_vae()
+model.compile(keras.optimizers.SGD(1e-4))
+found["fit"] = model.fit(images, epochs=2, shuffle=False, verbose=0).history
+print(json.dumps(found))
+"""
+
+
+def test_readers_keras_json_changes_nothing():
+    """Models, measures and trainings take their own types and formats, whatever Keras is set to."""
+    settings = [
+        {},
+        {"image_data_format": "channels_first"},
+        {"floatx": "float64"},
+        {"floatx": "float16"},
+        {"policy": "mixed_bfloat16"},
+    ]
+    with futures.ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda setting: fresh_python(GLOBALS, json.dumps(setting)), settings))
+    usual, *others = ([each.returncode, each.stderr] if each.returncode else json.loads(each.stdout) for each in done)
+    for setting, found in zip(settings[1:], others, strict=True):
+        assert isinstance(found, dict), found
+        for name, values in usual.items():
+            if isinstance(values, dict):
+                for part, numbers in values.items():
+                    assert found[name][part] == pytest.approx(numbers, rel=1e-4), (setting, name, part)
+            else:
+                assert found[name] == pytest.approx(values, rel=1e-5), (setting, name)

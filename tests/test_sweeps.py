@@ -18,7 +18,7 @@ import pandas as pd
 import psutil
 import pytest
 import toy_trials
-from support import small_vae, tiny_dataset
+from support import fresh_python, small_vae, tiny_dataset
 from toy_trials import CONFIGS, SLOW
 
 from helpers import course, data, metrics, seeds, sweeps, training
@@ -284,6 +284,21 @@ def test_result_made_under_other_surroundings_is_made_again(tmp_path, change, fi
     files.write_sealed(path, content)
     with pytest.warns(RuntimeWarning, match=f"was made otherwise: {field}.* there and .* here"):
         assert inline([config], tmp_path, count).n.tolist() == [2]
+
+
+def test_function_that_workers_cannot_import_is_told_at_once(tmp_path):
+    def here(config, state):
+        return {}
+
+    with pytest.raises(ValueError, match="inside of another function, where worker processes cannot import it.*module"):
+        sweeps.run([{"x": 1}], here, tmp_path)
+    assert not list(tmp_path.iterdir())
+    code = f"""if True:
+        from helpers import sweeps
+        def mine(config, state): return {{}}
+        sweeps.run([{{"x": 1}}], mine, {str(tmp_path)!r})"""
+    done = fresh_python(code)
+    assert "trial mine is written in the notebook" in done.stderr.splitlines()[-1]
 
 
 def test_results_of_another_function_are_neither_taken_nor_touched(tmp_path):

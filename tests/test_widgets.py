@@ -1,5 +1,6 @@
 """Sliders: the pure functions over their whole range, and what every move, button and error does."""
 
+import dataclasses
 import io
 import json
 import threading
@@ -12,7 +13,7 @@ from nbclient.exceptions import CellExecutionError
 from PIL import Image
 from support import fresh_python, shelve, small_autoencoder, small_vae
 
-from helpers import checkpoints, course, models, training, widgets
+from helpers import checkpoints, course, data, models, training, widgets
 
 
 def pixels(png):
@@ -531,3 +532,37 @@ def test_front_end_loads_nothing_from_elsewhere():
             "createObjectURL(", ""
         ).replace("revokeObjectURL(", "")
         assert "https://" not in text
+
+
+# --------------------------------------------------------------------------------------------------
+# Other data sets than ten whole classes
+
+
+@pytest.mark.parametrize("tool", [widgets.latent_sliders, widgets.latent_pad, widgets.interpolation_slider])
+def test_tools_offer_the_classes_that_have_garments(tiny, tool):
+    """20 of the 520 validation garments, of which those of the last classes are missing."""
+    few = tiny.head(validation=7)
+    shown = tool(small_vae(), few)
+    pickers = [value for value in vars(shown).values() if isinstance(value, widgets.GarmentPicker)]
+    pickers += [picker for value in vars(shown).values() if isinstance(value, tuple) for picker in value]
+    for picker in [picker for picker in pickers if isinstance(picker, widgets.GarmentPicker)]:
+        assert [index for _, index in picker._kind.options] == list(range(7))
+        assert picker.image.shape == (28, 28, 1)
+        with pytest.raises(ValueError, match="no garment of class 'Ankle boot' here; there are: T-shirt/top, .* Shirt"):
+            picker.choose("Ankle boot")
+
+
+def test_example_goes_as_far_as_its_class_has_garments(tiny):
+    labels = np.array([0] * 5 + [1] * 2 + [2] * 9)
+    part = data.Split(tiny.train.images[: len(labels)], labels)
+    dataset = dataclasses.replace(tiny, validation=part, class_names=("one", "two", "three"))
+    shown = widgets.latent_sliders(small_vae(), dataset)
+    picker = shown._garment
+    picker.choose(2, 8)
+    np.testing.assert_array_equal(picker.image, part.images[-1])
+    picker.choose("two")
+    assert picker._example.max == 1
+    pad = widgets.latent_pad(small_vae(), dataset)
+    assert [name for name, _ in pad.pad.legend] == ["one", "two", "three"]
+    with pytest.raises(ValueError, match="no example 7 of two here; there are 0 to 1"):
+        widgets.latent_sliders(small_vae(), dataset, start=("two", 7))

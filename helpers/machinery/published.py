@@ -30,8 +30,9 @@ class DataError(RuntimeError):
 class UnreachableError(DataError):
     """The data are not on this machine, and no mirror delivered them.
 
-    Attributes:
-        reasons: List of texts: what each kind of failure was, once.
+    Args:
+        message: Text of the error.
+        reasons: What each kind of failure was, once, as texts.
     """
 
     def __init__(self, message, reasons=()):
