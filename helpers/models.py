@@ -165,6 +165,8 @@ class _LatentModel(keras.Model):
 
     def build(self, input_shape):
         self.built = True  # encoder and decoder are built already
+        for model in (self, self.encoder, self.decoder):
+            model._called = True  # all shapes are known: Keras' export need not wait for a first call
 
     def get_config(self):
         """All that `from_config` needs to build the model again, untrained, as a dict that JSON can hold."""
@@ -178,18 +180,17 @@ class _LatentModel(keras.Model):
         }
         return cls(**{**config, **parts})
 
-    def compile(
-        self, optimizer="rmsprop", loss=None, loss_weights=None, metrics=None, weighted_metrics=None, **options
-    ):
+    def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, *args, **kwargs):
         """Configure training as any Keras model, but for the loss, which the model has by itself.
+
+        Metrics compare the target with the image that is shown.
 
         Args:
             optimizer: As in Keras.
             loss: None.
             loss_weights: None.
-            metrics: As in Keras; they compare the target with the decoded image.
-            weighted_metrics: As in Keras.
-            **options: Further arguments of ``keras.Model.compile``.
+            *args: Further positional arguments of ``keras.Model.compile``.
+            **kwargs: Further named arguments of ``keras.Model.compile``.
 
         Raises:
             ValueError: A loss or its weights are given.
@@ -200,13 +201,11 @@ class _LatentModel(keras.Model):
                 f"{self._own_loss()}. Leave it out. To look at another criterion beside it, give metrics=[...]."
             )
         self._compile_metrics = None  # Keras keeps those of an earlier call
-        super().compile(optimizer, metrics=metrics, weighted_metrics=weighted_metrics, **options)
+        super().compile(optimizer, None, None, *args, **kwargs)
         # Keras takes the reader's floatx; and it tracks no such part of a model that is built, therefore not `self.`
         object.__setattr__(self, "_loss_tracker", keras.metrics.Mean(name="loss", dtype="float32"))
         # A function, because Keras would look for an optimizer's state in a dict too.
-        self.compile_again = functools.partial(
-            self.compile, optimizer, metrics=metrics, weighted_metrics=weighted_metrics, **options
-        )
+        self.compile_again = functools.partial(self.compile, optimizer, None, None, *args, **kwargs)
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
@@ -225,7 +224,9 @@ class _LatentModel(keras.Model):
         Raises:
             ValueError: Images are not those of `dataset.check_images`, or class_weight is given.
         """
-        self._check_arguments(super().fit, args, kwargs)
+        given = self._check_arguments(super().fit, args, kwargs)
+        if "shuffle" not in given and hasattr(given.get("x"), "element_spec"):
+            kwargs["shuffle"] = False  # Keras warns of its own default, which a tf.data.Dataset ignores
         return super().fit(*args, **kwargs)
 
     def evaluate(self, *args, **kwargs):
@@ -299,6 +300,7 @@ class _LatentModel(keras.Model):
                     check_inputs(_to_numpy(x)) if y is not None or not has_target else check_images(_to_numpy(x))
             except ValueError as error:
                 raise ValueError(f"{name}{error}") from error
+        return given
 
     def _target(self, x, y, x_hat):
         """Images that the model is to give back, looked at where they come from a pipeline."""
