@@ -72,6 +72,19 @@ def _let_streams_say_what_they_can():
 
 _let_streams_say_what_they_can()
 
+@contextlib.contextmanager
+def quietly():
+    """Let TensorFlow work without a word within the block, such as an export; what it said is shown if that fails."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with _quiet_stderr():
+            yield
+    finally:
+        logger.setLevel(level)
+
+
 # Libraries read these when they are imported, so they are set before anything else. Two independent operations must
 # not run side by side, else their sums arrive in any order and two runs with one seed differ in the last bits. Threads
 # inside one operation do no such harm.

@@ -54,6 +54,8 @@ def write_keras(model, file):
     Raises:
         NotImplementedError: A layer has no ``get_config``.
     """
+    if model.optimizer is not None and not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)  # else its empty state is missed as the file is opened
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         model.save(path)
