@@ -17,7 +17,11 @@ SCREEN = $(if $(filter Linux,$(shell uname)),$(if $(DISPLAY)$(WAYLAND_DISPLAY),,
 # Notebook 07 as an app, on this computer only. Cells tagged "course" (its exercises) stay out, and so does the part
 # of Notebook 7 that does not start in Voila.
 EXPLORE = --Voila.ip=127.0.0.1 $(SCREEN) --TagRemovePreprocessor.remove_cell_tags=course \
-          --VoilaConfiguration.extension_denylist=@jupyter-notebook/lab-extension
+          --VoilaConfiguration.extension_denylist=@jupyter-notebook/lab-extension $(CULL) \
+          --VoilaConfiguration.show_tracebacks=True
+# A page that is closed or loaded again leaves its kernel behind, with a gigabyte of memory: its own request to end it is
+# refused for want of a cookie. Kernels that no page is connected to end a minute later.
+CULL = --MappingKernelManager.cull_idle_timeout=60 --MappingKernelManager.cull_interval=20
 
 # Packages and kernels of other projects must not shadow those of .venv.
 unexport PYTHONPATH PYTHONHOME

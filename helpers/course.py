@@ -72,6 +72,7 @@ def _let_streams_say_what_they_can():
 
 _let_streams_say_what_they_can()
 
+
 @contextlib.contextmanager
 def quietly():
     """Let TensorFlow work without a word within the block, such as an export; what it said is shown if that fails."""

@@ -27,6 +27,9 @@ CLASS_NAMES = (
 class Split:
     """Images with their labels. The arrays are read-only, so that no cell can damage them.
 
+    A function that wants to write, or that says "buffer source array is read-only", takes a copy:
+    ``split.images[0].copy()``, or ``split.take([0])``.
+
     Args:
         images: Grey values in [0, 1], float32 (n, 28, 28, 1), or grey levels from 0 to 255, uint8 of that shape. Levels
             take a quarter of the memory; `images` makes values of them.
@@ -124,9 +127,11 @@ class Split:
             rows: Indices of the images, int (m,), or a mask, bool (n,).
 
         Returns:
-            Images, float32 (m, 28, 28, 1), read-only.
+            Images, float32 (m, 28, 28, 1): a new array, which may be written to.
         """
-        return _values(self._stored[np.asarray(rows)])
+        values = _values(self._stored[np.asarray(rows)])
+        values.flags.writeable = True  # chosen rows are a copy in any case
+        return values
 
     def of_class(self, k):
         """The images of one class, in their order here.
@@ -135,7 +140,7 @@ class Split:
             k: Class index, an int from 0 to 9.
 
         Returns:
-            Images, float32 (m, 28, 28, 1), read-only.
+            Images, float32 (m, 28, 28, 1): a new array, which may be written to.
 
         Raises:
             ValueError: There is no such class.

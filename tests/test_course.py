@@ -238,7 +238,7 @@ for name in ("dense_ae_18", "conv_vae_2"):
     found[name] = [float(x.sum(dtype="float64")) for x in (model.code(images), model.reconstruct(images))]
 found["classifier"] = float(np.abs(classifier.load().features(images)).sum(dtype="float64"))
 for model in (small_vae("continuous_bernoulli"), small_conv_vae(likelihood="optimal_gaussian")):
-    found[model.name + model.likelihood] = training.fit(model, tiny_dataset(), epochs=2, verbose=False)
+    found[model.name + model.likelihood] = training.fit(model, tiny_dataset(), epochs=1, verbose=False)
 model = small_vae()
 model.compile(keras.optimizers.SGD(1e-4))
 found["fit"] = model.fit(images, epochs=2, shuffle=False, verbose=0).history
@@ -250,8 +250,7 @@ def test_readers_keras_json_changes_nothing():
     """Models, measures and trainings take their own types and formats, whatever Keras is set to."""
     settings = [
         {},
-        {"image_data_format": "channels_first"},
-        {"floatx": "float64"},
+        {"image_data_format": "channels_first", "floatx": "float64"},
         {"floatx": "float16"},
         {"policy": "mixed_bfloat16"},
     ]

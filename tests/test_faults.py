@@ -394,9 +394,12 @@ class Store:
         inline([{"x": 3}], self.folder / "sweep", square)
         sweeps.folder_of({"x": 3}, self.folder / "sweep").rename(self.path["trial"].parent)
         self.student, self.recipe = small_autoencoder(), training.Recipe(epochs=3, patience=1)
+        self.dataset = tiny_dataset()
         setting = dataclasses.asdict(self.recipe) | {"state": self.path["state"], "verbose": False}
         with contextlib.suppress(KeyboardInterrupt):
-            training.fit(self.student, tiny_dataset(), callbacks=[Interrupt(2)], **setting)
+            training.fit(self.student, self.dataset, callbacks=[Interrupt(2)], **setting)
+        self.student.compile(training._optimizer(self.recipe, 3))  # as a training does, of three steps an epoch
+        self.student.optimizer.build(self.student.trainable_variables)
         self.original = {sort: path.read_bytes() for sort, path in self.path.items()}
         self.opened = {sort: self.open(sort) for sort in self.path}
 
@@ -422,10 +425,7 @@ class Store:
             return {"rows": table.to_dict("records"), "recipe": recipe}
         if sort == "trial":
             return sweeps.read(self.path[sort].parent)
-        images = tiny_dataset()
-        self.student.compile(training._optimizer(self.recipe, training.Batches(images.train, 128, 1).steps_per_epoch))
-        self.student.optimizer.build(self.student.trainable_variables)
-        described = functools.partial(training._description, images, None, None)
+        described = functools.partial(training._description, self.dataset, None, None)
         memory = state.State(self.student, self.recipe, self.path[sort], described)
         stop = training._early_stopping(self.student, self.recipe)
         epoch = memory.open()

@@ -392,7 +392,9 @@ def test_explorer_serves_this_computer_only_and_shows_no_code():
     command = make("-n", "explore").splitlines()[-1]
     assert "-m voila notebooks/07_latent_explorer.ipynb" in command
     assert re.findall(r"--(?:Voila\.)?ip=(\S+)", command) == ["127.0.0.1"]
-    assert not re.search("strip_sources=False|allow_origin|show_tracebacks|file_whitelist", command)
+    assert not re.search("strip_sources=False|allow_origin|file_whitelist", command)
+    assert "show_tracebacks=True" in command, "else a reader without data sees no reason"
+    assert re.findall(r"MappingKernelManager\.(cull_\w+)=\d+", command) == ["cull_idle_timeout", "cull_interval"]
     assert ("--no-browser" in command) == sys.platform.startswith("linux")
     assert "--no-browser" not in make("-n", "explore", DISPLAY=":0")
 

@@ -54,8 +54,9 @@ def write_keras(model, file):
     Raises:
         NotImplementedError: A layer has no ``get_config``.
     """
-    if model.optimizer is not None and not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)  # else its empty state is missed as the file is opened
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is not None and not optimizer.built:
+        optimizer.build(model.trainable_variables)  # else its empty state is missed as the file is opened
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         model.save(path)

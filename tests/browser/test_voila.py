@@ -3,7 +3,9 @@
 import re
 import shlex
 import subprocess
+import time
 
+import psutil
 import pytest
 
 from browser import serving
@@ -19,6 +21,8 @@ def app(tmp_path_factory):
     ).stdout
     arguments = shlex.split(re.search(r"-m voila (.*)", printed.replace("\\\n", " "))[1])
     arguments = [str(course.ROOT / argument) if argument.endswith(".ipynb") else argument for argument in arguments]
+    # The same, but in seconds, because a test waits for it.
+    arguments = [re.sub(r"(cull_idle_timeout|cull_interval)=\d+", r"\1=2", argument) for argument in arguments]
     arguments += ["--port={port}"] + ([] if "--no-browser" in arguments else ["--no-browser"])
     with serving.serving("voila", tmp_path_factory.mktemp("voila"), *arguments) as server:
         yield server
@@ -55,3 +59,14 @@ def test_the_explorer_works_without_code_and_fits(chromium, app):
         page.wait_for_timeout(500)
         assert page.evaluate(CUT) == []
         assert [said for said in complaints if "Failed to load resource" not in said] == []
+        assert len(kernels(app)) == 1
+    until = time.monotonic() + 60
+    while kernels(app) and time.monotonic() < until:
+        time.sleep(0.5)
+    assert not kernels(app), "a page that was closed leaves no kernel"
+
+
+def kernels(server):
+    """Kernels that a server has started and not ended."""
+    children = psutil.Process(server.process.pid).children(recursive=True)
+    return [child for child in children if "ipykernel" in " ".join(child.cmdline())]
