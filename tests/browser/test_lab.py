@@ -304,6 +304,28 @@ def test_a_busy_kernel_still_moves_the_picture(chromium, lab, vae):
         assert not page.evaluate("ended")
 
 
+def test_two_tabs_of_one_notebook_show_and_keep_one_code(page, chromium, lab, vae):
+    """A move in one tab reaches the other; there a move of another slider leaves it alone."""
+    here = find(page, "sliders")
+    settles(page, here, vae)
+    page.evaluate("jupyterapp.commands.execute('docmanager:save')")
+    with listening_page(chromium, 1280, 900) as (second, _):
+        second.goto(lab.url("lab/tree/tools.ipynb"))
+        there = find(second, "sliders")
+        (one, other), (a, b) = first_two(here)
+        (first_there, other_there), _ = first_two(there)
+        one.focus()
+        page.keyboard.press("Home")
+        lowest = float(one.get_attribute("min"))
+        settles(page, here, vae, {a: lowest})
+        expect(first_there).to_have_value(one.input_value())
+        other_there.focus()
+        second.keyboard.press("End")
+        values = settles(page, here, vae, {b: float(other.get_attribute("max"))})
+        assert values[a] == pytest.approx(lowest, abs=1e-4), "the first tab's move stands"
+        expect(other).to_have_value(other_there.input_value())
+
+
 def test_everything_fits_a_narrow_page(chromium, lab):
     """Notebook 7, on a page as wide as a phone's."""
     with listening_page(chromium, 390, 844) as (page, _):
