@@ -11,12 +11,14 @@ PYTEST = -n 2 --dist loadscope --no-loadscope-reorder --nbval --nbval-cell-timeo
 # its news nor asks at its first start whether it may.
 LAB = --ip=127.0.0.1 --LabApp.default_url=/lab/tree/notebooks --LabApp.app_settings_dir=.ci/jupyterlab --log-level=WARN \
       $(if $(filter 0,$(shell id -u)),--allow-root) \
-      $(SCREEN)
+      $(ENCRYPTED) $(SCREEN)
+# Server and kernel talk in cipher; else each kernel says at its start that another user could listen.
+ENCRYPTED = --KernelManager.transport_encryption=auto
 SCREEN = $(if $(filter Linux,$(shell uname)),$(if $(DISPLAY)$(WAYLAND_DISPLAY),,--no-browser))
 
 # Notebook 07 as an app, on this computer only. Cells tagged "course" (its exercises) stay out, and so does the part
 # of Notebook 7 that does not start in Voila.
-EXPLORE = --Voila.ip=127.0.0.1 $(SCREEN) --TagRemovePreprocessor.remove_cell_tags=course \
+EXPLORE = --Voila.ip=127.0.0.1 $(ENCRYPTED) $(SCREEN) --TagRemovePreprocessor.remove_cell_tags=course \
           --VoilaConfiguration.extension_denylist=@jupyter-notebook/lab-extension $(CULL) \
           --VoilaConfiguration.show_tracebacks=True
 # A page that is closed or loaded again leaves its kernel behind, with a gigabyte of memory: its own request to end it is

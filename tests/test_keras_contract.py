@@ -734,12 +734,12 @@ for label, (make, with_weights) in COPIES.items():
         both.fit()
         made = make(both.ours)
         assert type(made) is type(both.ours) and made is not both.ours
+        if both.variational:
+            assert (float(made.beta), made.likelihood, made.seed) == (np.float32(BETA), "bernoulli", 1)
         if not with_weights:
             assert not np.array_equal(made.reconstruct(X), both.ours.reconstruct(X)), "weights start anew"
             made.set_weights(both.ours.get_weights())
         same(made, both.ours)
-        if both.variational:
-            assert (float(made.beta), made.likelihood) == (np.float32(BETA), "bernoulli")
 
 
 @case("save and load .keras")

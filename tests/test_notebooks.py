@@ -84,6 +84,14 @@ def test_holds_no_path_of_a_machine(path):
 
 
 @every_notebook
+def test_can_be_made_into_a_script(path):
+    """nbconvert names the file by this entry; and outside a notebook `display` is known only where it is imported."""
+    assert read(path).metadata.language_info.file_extension == ".py"
+    source = "\n".join(cell.source for cell in cells(path, "code"))
+    assert not re.search(r"(?<![\w.])display\(", source) or "from IPython.display import display" in source
+
+
+@every_notebook
 def test_has_no_unfinished_place(path):
     assert not re.findall(r"\b(?:TODO|FIXME|XXX)\b", path.read_text(encoding="utf-8"))
 

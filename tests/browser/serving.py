@@ -138,6 +138,7 @@ def lab(folder):
     quiet = ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.news_url="]
     # Tests run cells through the page's own commands; menus answer before the kernel is there.
     quiet += [f"--{app}.expose_app_in_browser=True" for app in ("LabApp", "JupyterNotebookApp")]
+    quiet += ["--KernelManager.transport_encryption=auto"]  # as `make lab` does
     place = ["--ip=127.0.0.1", "--port={port}", "--no-browser", "--allow-root", f"--ServerApp.root_dir={folder}"]
     return serving("jupyterlab", folder, *place, *quiet, f"--IdentityProvider.token={token}", token=token)
 

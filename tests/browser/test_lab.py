@@ -326,6 +326,10 @@ def test_two_tabs_of_one_notebook_show_and_keep_one_code(page, chromium, lab, va
         expect(other).to_have_value(other_there.input_value())
 
 
+def test_kernels_start_without_a_warning(page, lab):
+    assert "without encryption" not in lab.said()
+
+
 def test_everything_fits_a_narrow_page(chromium, lab):
     """Notebook 7, on a page as wide as a phone's."""
     with listening_page(chromium, 390, 844) as (page, _):
