@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from helpers import course, interpolation, losses, priors
+from helpers import course, interpolation, losses, priors, seeds
 from helpers.dataset import Split, check_images, pieces
 from helpers.machinery.backend import ops
 
@@ -127,7 +127,7 @@ def elbo_per_image(vae, images, samples=1, seed=1, likelihood=None):
     """
     images = check_images(images)
     z_mean, z_log_var = _variational(vae).encode(images)
-    generator = np.random.default_rng(seed)
+    generator = seeds.generator(seed)
     reconstruction = np.zeros(len(images))
     for _ in range(samples):
         noise = generator.standard_normal(z_mean.shape).astype("float32")
@@ -173,7 +173,7 @@ def log_likelihood_per_image(vae, images, samples=1000, seed=1, batch_size=20):
     """
     images = check_images(images)
     z_mean, z_log_var = _variational(vae).encode(images)
-    generator = np.random.default_rng(seed)
+    generator = seeds.generator(seed)
     out = []
     for i in range(0, len(images), batch_size):
         x, mean, log_var = images[i : i + batch_size], z_mean[i : i + batch_size], z_log_var[i : i + batch_size]
@@ -230,7 +230,7 @@ def mutual_information(vae, images, seed=1, batch_size=500):
         ValueError: The model is not a VAE, or images are out of shape or range.
     """
     z_mean, z_log_var = (part.astype("float64") for part in _variational(vae).encode(images))
-    noise = np.random.default_rng(seed).standard_normal(z_mean.shape)
+    noise = seeds.generator(seed).standard_normal(z_mean.shape)
     z, precision = z_mean + np.exp(z_log_var / 2) * noise, np.exp(-z_log_var)
     # (z - z_mean)^2 / sigma^2 + log sigma^2 of code i under image j, multiplied out: two matrix products
     weighted, constant = z_mean * precision, (z_mean**2 * precision + z_log_var).sum(axis=1)
@@ -426,7 +426,7 @@ def binarise(images, seed=1):
         Array float32 of the same shape, each pixel 0 or 1 with the grey value as its chance of 1.
     """
     images = check_images(images)
-    return (np.random.default_rng(seed).random(images.shape) < images).astype("float32")
+    return (seeds.generator(seed).random(images.shape) < images).astype("float32")
 
 
 def sharpness(images):
@@ -460,7 +460,7 @@ def reconstruction_spread(vae, images, draws=100, seed=1):
         Tuple (mean, standard deviation) of the decoded pixels, each float32 (n, 28, 28, 1).
     """
     z_mean, z_log_var = _variational(vae).encode(images)
-    noise = np.random.default_rng(seed).standard_normal((draws, *z_mean.shape)).astype("float32")
+    noise = seeds.generator(seed).standard_normal((draws, *z_mean.shape)).astype("float32")
     z = z_mean + np.exp(z_log_var / 2) * noise
     # Image by image: the memory of one image's draws, whatever the number of images.
     decoded = (vae.decode(z[:, i]) for i in range(len(images)))
@@ -683,7 +683,7 @@ def frechet_distance(features_a, features_b, resamples=50, seed=1):
             f"features have shapes {a.shape} and {b.shape}; expected (n, k) twice with one n of 2 or more, "
             "because the distance depends on n. Take the first n of the larger set."
         )
-    generator = np.random.default_rng(seed)
+    generator = seeds.generator(seed)
     with threadpool_limits(1):  # as in `linear_probe`
         again = [
             _frechet(*(part[generator.integers(0, len(part), len(part))] for part in (a, b))) for _ in range(resamples)

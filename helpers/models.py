@@ -14,7 +14,7 @@ import numbers
 
 import numpy as np
 
-from helpers import losses
+from helpers import losses, seeds
 from helpers.dataset import IMAGE_SHAPE, Split, check_images, check_inputs, pieces
 from helpers.machinery import fused
 from helpers.machinery.backend import checked_pixels, keras, layers, ops
@@ -397,7 +397,9 @@ class _LatentModel(keras.Model):
         Returns:
             Images, float32 (n, 28, 28, 1) in [0, 1].
         """
-        z = np.random.default_rng(seed).standard_normal((n, self.latent_dim))
+        if n != 0 and not _is_size(n):
+            raise ValueError(f"n is {n!r}; expected a whole number from 0.")
+        z = seeds.generator(seed).standard_normal((n, self.latent_dim))
         return self.decode(z)
 
     def weight_arrays(self):
@@ -516,8 +518,7 @@ class VAE(_LatentModel):
             raise ValueError(f"sigma is {sigma!r}; a standard deviation must be positive.")
         if not _is_finite(beta) or beta < 0:
             raise ValueError(f"beta is {beta!r}; the weight of the KL is a number from 0.")
-        _check_seed(seed)
-        self.likelihood, self.seed = likelihood, int(seed)
+        self.likelihood, self.seed = likelihood, seeds.check_seed(seed)
         self.beta = self.add_weight(name="beta", shape=(), initializer="zeros", trainable=False, dtype="float32")
         self.sigma = self.add_weight(name="sigma", shape=(), initializer="zeros", trainable=False, dtype="float32")
         self.beta.assign(beta)
@@ -630,11 +631,6 @@ def _is_size(value):
     return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 1
 
 
-def _check_seed(seed):
-    if not isinstance(seed, numbers.Integral) or isinstance(seed, bool) or seed < 0:
-        raise ValueError(f"seed is {seed!r}; expected a whole number from 0, so that the model can be made again.")
-
-
 def _check_sizes(latent_dim, hidden):
     if not _is_size(latent_dim):
         raise ValueError(f"latent_dim is {latent_dim!r}; expected a whole number from 1.")
@@ -672,7 +668,7 @@ class _Layers:
     """
 
     def __init__(self, seed, precision="float32"):
-        _check_seed(seed)
+        seeds.check_seed(seed)
         if precision not in ("float32", "mixed_bfloat16"):
             raise ValueError(
                 f"precision is {precision!r}; choose 'float32' or 'mixed_bfloat16'. Weights kept in half precision "

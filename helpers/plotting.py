@@ -33,8 +33,12 @@ DPI = 100
 _STYLE = threading.RLock()  # matplotlib's settings are those of the whole process
 
 
-def _in_own_style(function):
-    """Draw in matplotlib's default style, whatever the reader has set: colours and sides here are chosen for it."""
+def in_own_style(function):
+    """Let a function draw in matplotlib's default style, whatever the reader has set: colours are chosen for it.
+
+    Args:
+        function: Function that draws.
+    """
 
     @functools.wraps(function)
     def drawn(*args, **kwargs):
@@ -67,7 +71,7 @@ def show(figure, alt=None):
     )
 
 
-@_in_own_style
+@in_own_style
 def png(figure):
     """A figure as PNG bytes with a palette of 256 colours, less than half the size of the full one."""
     stream, small = io.BytesIO(), io.BytesIO()
@@ -124,7 +128,7 @@ def tile(images, columns):
     return sheet.reshape(rows, columns, 28, 28).swapaxes(1, 2).reshape(rows * 28, columns * 28)
 
 
-@_in_own_style
+@in_own_style
 def plot_rows(rows, title="", scale=0.72, alt=None):
     """Rows of images with a label each: the course's standard comparison.
 
@@ -151,7 +155,7 @@ def plot_rows(rows, title="", scale=0.72, alt=None):
     return figure
 
 
-@_in_own_style
+@in_own_style
 def plot_sheet(images, columns=10, title="", scale=0.6, alt=None):
     """A sheet of images without labels.
 
@@ -172,7 +176,7 @@ def plot_sheet(images, columns=10, title="", scale=0.6, alt=None):
     return figure
 
 
-@_in_own_style
+@in_own_style
 def plot_classes(split, class_names, examples=10, title="", seed=1):
     """A class sheet: one row for each class, the first column its mean image.
 
@@ -183,7 +187,7 @@ def plot_classes(split, class_names, examples=10, title="", seed=1):
         title: Text above the sheet.
         seed: Seeds the draw.
     """
-    generator = np.random.default_rng(seed)
+    generator = seeds.generator(seed)
     rows = {}
     for label, name in enumerate(class_names):
         images = split.of_class(label)
@@ -194,7 +198,7 @@ def plot_classes(split, class_names, examples=10, title="", seed=1):
     return plot_rows(rows, title or "Mean image, then examples", alt=alt)
 
 
-@_in_own_style
+@in_own_style
 def plot_class_sheets(splits, class_names, examples=5, seed=1):
     """Class sheets of several data sets side by side: one row for each class, the mean image first.
 
@@ -210,7 +214,7 @@ def plot_class_sheets(splits, class_names, examples=5, seed=1):
     )
     figure = _figure(0.9 + 0.62 * (examples + 1) * len(splits), 6.4, alt)
     for axes, (label, split) in zip(figure.subplots(1, len(splits), sharey=True), splits.items(), strict=True):
-        generator, rows = np.random.default_rng(seed), []
+        generator, rows = seeds.generator(seed), []
         for k in range(len(class_names)):
             images = split.of_class(k)
             chosen = images[generator.choice(len(images), examples, replace=False)]
@@ -221,7 +225,7 @@ def plot_class_sheets(splits, class_names, examples=5, seed=1):
     return figure
 
 
-@_in_own_style
+@in_own_style
 def plot_reconstruction(models, images, title="Held-out garments and their reconstructions"):
     """Images above what models make of them.
 
@@ -235,7 +239,7 @@ def plot_reconstruction(models, images, title="Held-out garments and their recon
     return plot_rows(rows, title)
 
 
-@_in_own_style
+@in_own_style
 def plot_generation(models, n=10, seed=1, z=None, title="Decoded from the same random codes"):
     """What models make of codes drawn from N(0, I); models of one latent_dim get the same codes.
 
@@ -251,7 +255,7 @@ def plot_generation(models, n=10, seed=1, z=None, title="Decoded from the same r
     return plot_rows(rows, title)
 
 
-@_in_own_style
+@in_own_style
 def plot_interpolation(model, first, second, steps=11, kinds=("straight", "spherical")):
     """The interpolation from one encoded garment to another, decoded step by step.
 
@@ -269,7 +273,7 @@ def plot_interpolation(model, first, second, steps=11, kinds=("straight", "spher
     return plot_rows(rows, "From one garment to another: through the code, and pixel by pixel")
 
 
-@_in_own_style
+@in_own_style
 def plot_traversal(model, z, order, ranges, steps=9, kl=None, title="One latent moves, the others stay"):
     """One row for each latent: the latent goes through its range, the others keep their value.
 
@@ -298,7 +302,7 @@ def _scatter_classes(axes, points, labels, class_names):
         axes.scatter(*chosen.T, s=3, color=COLOURS[label], alpha=0.5, label=name, linewidths=0)
 
 
-@_in_own_style
+@in_own_style
 def plot_latent_map(model, split, class_names, uniform=False, size=20, reach=3.0):
     """A 2-D code space: encoded garments on the left, decoded points of the same square on the right.
 
@@ -346,7 +350,7 @@ def plot_latent_map(model, split, class_names, uniform=False, size=20, reach=3.0
     return figure
 
 
-@_in_own_style
+@in_own_style
 def plot_history(history, title="Training", log=False):
     """Losses of one training, epoch by epoch: training and validation.
 
@@ -384,7 +388,7 @@ def _plain_ticks(axes):
     axes.yaxis.set_minor_formatter("")
 
 
-@_in_own_style
+@in_own_style
 def plot_lines(frame, x, y, hue=None, title="", xlabel=None, ylabel=None, log=False, alt=None):
     """A line chart from a table, one line for each group, with the spread over repeated rows.
 
@@ -434,7 +438,7 @@ def plot_lines(frame, x, y, hue=None, title="", xlabel=None, ylabel=None, log=Fa
     return figure
 
 
-@_in_own_style
+@in_own_style
 def plot_estimates(groups, truth, title="", xlabel=""):
     """Histograms of repeated estimates of one number, one group above the other.
 
@@ -463,7 +467,7 @@ def plot_estimates(groups, truth, title="", xlabel=""):
     return figure
 
 
-@_in_own_style
+@in_own_style
 def plot_convergence(draws, truth, title="", ylabel="", first=10):
     """A Monte Carlo mean as draws come in, with two standard errors on either side.
 
@@ -493,7 +497,7 @@ def plot_convergence(draws, truth, title="", ylabel="", first=10):
     return figure
 
 
-@_in_own_style
+@in_own_style
 def plot_kl_per_latent(kl, threshold=None, title="KL of each latent"):
     """Bars of the KL of each latent, largest first, one panel for each model on one scale.
 
@@ -524,7 +528,7 @@ def plot_kl_per_latent(kl, threshold=None, title="KL of each latent"):
     return figure
 
 
-@_in_own_style
+@in_own_style
 def plot_code_square(model, corners, size=9, title="Four garments in the corners, their mixtures between", scale=0.5):
     """S0's picture: four encoded garments in the corners of a square, bilinear mixtures of codes inside.
 
@@ -544,7 +548,7 @@ def plot_code_square(model, corners, size=9, title="Four garments in the corners
     return plot_sheet(images, size, title, scale, alt)
 
 
-@_in_own_style
+@in_own_style
 def plot_codes_and_prior(models, split, class_names, max_images=2_000, seed=1):
     """2-D codes of garments, coloured by class, under draws of N(0, I): would the draws meet garments?
 
@@ -555,7 +559,7 @@ def plot_codes_and_prior(models, split, class_names, max_images=2_000, seed=1):
         max_images: Number of images to encode; a tenth as many codes are drawn.
         seed: Seeds the draws.
     """
-    draws = np.random.default_rng(seed).standard_normal((max_images // 10, 2))
+    draws = seeds.generator(seed).standard_normal((max_images // 10, 2))
     figure = _figure(
         0.6 + 3.8 * len(models),
         4.9,
@@ -576,7 +580,7 @@ def plot_codes_and_prior(models, split, class_names, max_images=2_000, seed=1):
     return figure
 
 
-@_in_own_style
+@in_own_style
 def plot_wardrobe(model, columns=24, rows=8, title="", scale=0.42):
     """A strip of the wardrobe: decoded points of Phi(z) for a code of two numbers.
 
@@ -593,7 +597,7 @@ def plot_wardrobe(model, columns=24, rows=8, title="", scale=0.42):
     return plot_sheet(images, columns, title, scale, alt)
 
 
-@_in_own_style
+@in_own_style
 def plot_labelled(images, labels, title="", scale=1.5):
     """A few images side by side, a text above each.
 
@@ -614,7 +618,7 @@ def plot_labelled(images, labels, title="", scale=1.5):
     return figure
 
 
-@_in_own_style
+@in_own_style
 def plot_bottleneck(images, z, x_hat, title="", columns=2):
     """Garments, their codes as bars, and what is decoded from them, one garment in a line.
 
@@ -654,7 +658,7 @@ def plot_bottleneck(images, z, x_hat, title="", columns=2):
     return figure
 
 
-@_in_own_style
+@in_own_style
 def plot_code_spread(spreads, title="Spread of each code unit over images"):
     """One panel for each model, one bar for each code unit: its standard deviation over images.
 
@@ -678,7 +682,7 @@ def plot_code_spread(spreads, title="Spread of each code unit over images"):
     return figure
 
 
-@_in_own_style
+@in_own_style
 def plot_pixels(image, top=9, left=12, size=10, title="A garment, and the numbers in a part of it"):
     """One image with a square marked, and the grey levels inside that square as numbers.
 
@@ -717,7 +721,7 @@ def _numbers(axes, part, fontsize=8):
         spine.set(visible=True, edgecolor=COLOURS[3], linewidth=2)
 
 
-@_in_own_style
+@in_own_style
 def plot_pixel_values(split, class_names, max_images=500):
     """How often each pixel value occurs: over all garments, and as a ridge for each class.
 
@@ -762,7 +766,7 @@ def plot_pixel_values(split, class_names, max_images=500):
     return figure
 
 
-@_in_own_style
+@in_own_style
 def plot_ink(split, class_names, title="Ink per garment: the mean pixel of each image"):
     """The mean pixel of each image, a violin for each class, ordered by the class's mean, and that mean as a dot.
 
@@ -805,7 +809,7 @@ def plot_ink(split, class_names, title="Ink per garment: the mean pixel of each 
     return figure
 
 
-@_in_own_style
+@in_own_style
 def plot_guessers(chosen_on, fresh, title="Guessers: chosen on one set of images, met again on another"):
     """Accuracies of many guessers on two sets of images, and the winner of the first set in both.
 
@@ -839,7 +843,7 @@ def plot_guessers(chosen_on, fresh, title="Guessers: chosen on one set of images
     return figure
 
 
-@_in_own_style
+@in_own_style
 def plot_twins(images, pool, index, distance, threshold, n=10):
     """The closest pairs of two sets, and how far all nearest neighbours lie.
 
@@ -883,7 +887,7 @@ def _coin(x, p):
     return -(xlogy(x, p) + xlogy(1 - x, 1 - p))
 
 
-@_in_own_style
+@in_own_style
 def plot_pixel_cost(values, title="What a prediction costs, for one pixel"):
     """Binary cross-entropy of one pixel against the prediction, a curve for each value of the pixel.
 
@@ -910,7 +914,7 @@ def plot_pixel_cost(values, title="What a prediction costs, for one pixel"):
     return figure
 
 
-@_in_own_style
+@in_own_style
 def plot_number_line(marks, low, high, title="Where every model of the course will lie"):
     """A number line in nats: named marks, and the stretch between two of them shaded.
 
@@ -950,7 +954,7 @@ def plot_number_line(marks, low, high, title="Where every model of the course wi
     return figure
 
 
-@_in_own_style
+@in_own_style
 def plot_components(mean, components, title="The mean image, then the directions in which garments differ most"):
     """PCA's parts: the mean image in grey, components in two colours for their two signs.
 
@@ -976,7 +980,7 @@ def plot_components(mean, components, title="The mean image, then the directions
     return figure
 
 
-@_in_own_style
+@in_own_style
 def plot_two_descents(losses, title="The same training loop, two scales of pixels"):
     """Losses of trainings side by side, each on its own axis.
 
@@ -999,7 +1003,7 @@ def plot_two_descents(losses, title="The same training loop, two scales of pixel
     return figure
 
 
-@_in_own_style
+@in_own_style
 def plot_memory(pca, images, latent_dims=(2, 8, 32, 64)):
     """Garments remembered by more and more numbers: pixels as numbers, the mean image, PCA, the original.
 
@@ -1027,7 +1031,7 @@ def plot_memory(pca, images, latent_dims=(2, 8, 32, 64)):
     return figure
 
 
-@_in_own_style
+@in_own_style
 def plot_responses(image, responses, title="A garment, and what a 3 x 3 kernel answers at each pixel"):
     """A garment beside maps of numbers that may be negative.
 
@@ -1047,7 +1051,7 @@ def plot_responses(image, responses, title="A garment, and what a 3 x 3 kernel a
     return figure
 
 
-@_in_own_style
+@in_own_style
 def plot_counts(counts, title=""):
     """Squares of whole numbers, each written into its cell.
 
@@ -1068,7 +1072,7 @@ def plot_counts(counts, title=""):
     return figure
 
 
-@_in_own_style
+@in_own_style
 def plot_feature_maps(encoder, image, channels=8):
     """What the convolutions of an encoder make of one garment: some channels of each.
 
@@ -1095,7 +1099,7 @@ def plot_feature_maps(encoder, image, channels=8):
     return figure
 
 
-@_in_own_style
+@in_own_style
 def plot_uncertainty(images, mean, spread, title="Where the VAE is unsure"):
     """Garments, the mean of their decoded draws, and the spread of each pixel over the draws.
 
@@ -1124,7 +1128,7 @@ def plot_uncertainty(images, mean, spread, title="Where the VAE is unsure"):
     return figure
 
 
-@_in_own_style
+@in_own_style
 def plot_rate_distortion(table, title="Rate and distortion, judged at beta = 1", floor=None):
     """Models as points: nats of code against nats of error; along a dashed line the negative ELBO is the same.
 
@@ -1173,7 +1177,7 @@ def plot_rate_distortion(table, title="Rate and distortion, judged at beta = 1",
     return figure
 
 
-@_in_own_style
+@in_own_style
 def plot_scores(table, by, value, hue, reference=None, title="", xlabel=None, log=False):
     """Each training as a dot, a row for each model, a colour for each method.
 
@@ -1210,7 +1214,7 @@ def plot_scores(table, by, value, hue, reference=None, title="", xlabel=None, lo
     return figure
 
 
-@_in_own_style
+@in_own_style
 def plot_trials(table, by, value, title="", xlabel=None):
     """Each training as a dot, a row for each setting, the setting with the lowest mean on top.
 
@@ -1256,7 +1260,7 @@ def plot_trials(table, by, value, title="", xlabel=None):
     return figure
 
 
-@_in_own_style
+@in_own_style
 def plot_sweeps(tables, value, title="Every training is a dot", xlabel=None):
     """All trainings of several sweeps on one line each, by distance from the sweep's best mean.
 

@@ -7,6 +7,8 @@ Each prior has ``sample(n, seed)``, float32 (n, latent_dim). A plain autoencoder
 import numpy as np
 from sklearn.mixture import GaussianMixture as _Mixture
 
+from helpers import seeds
+
 
 class StandardNormal:
     """N(0, I): the prior of a VAE.
@@ -28,7 +30,7 @@ class StandardNormal:
         Returns:
             Codes, float32 (n, latent_dim).
         """
-        return np.random.default_rng(seed).standard_normal((n, self.latent_dim)).astype("float32")
+        return seeds.generator(seed).standard_normal((n, self.latent_dim)).astype("float32")
 
 
 class GaussianMixture:
@@ -51,7 +53,7 @@ class GaussianMixture:
                 f"codes have shape {codes.shape}; expected (n, latent_dim) with n of {components} or more."
             )
         # Dead units have no spread at all; the floor keeps their covariance invertible.
-        self._mixture = _Mixture(components, random_state=seed, reg_covar=1e-6).fit(codes)
+        self._mixture = _Mixture(components, random_state=seeds.check_seed(seed), reg_covar=1e-6).fit(codes)
         self.latent_dim = codes.shape[1]
 
     def sample(self, n, seed):
@@ -64,10 +66,10 @@ class GaussianMixture:
         Returns:
             Codes, float32 (n, latent_dim).
         """
-        self._mixture.random_state = seed
+        self._mixture.random_state = seeds.check_seed(seed)
         codes, _ = self._mixture.sample(n)
         # scikit-learn returns them sorted by component
-        return np.random.default_rng(seed).permutation(codes).astype("float32")
+        return seeds.generator(seed).permutation(codes).astype("float32")
 
 
 class FittedGaussian(GaussianMixture):

@@ -5,10 +5,40 @@ of a stored result.
 """
 
 import dataclasses
+import numbers
 
 import numpy as np
 import pandas as pd
 from scipy import stats
+
+
+def check_seed(seed):
+    """Return a seed, unless it is none: with None each call would draw anew, and no number could be found again.
+
+    Args:
+        seed: Whole number from 0.
+
+    Returns:
+        The seed as an int.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if not isinstance(seed, numbers.Integral) or isinstance(seed, bool) or seed < 0:
+        raise ValueError(f"seed is {seed!r}; expected a whole number from 0, so that the same can be drawn again.")
+    return int(seed)
+
+
+def generator(seed):
+    """NumPy's generator of random numbers for a seed.
+
+    Args:
+        seed: Whole number from 0.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    return np.random.default_rng(check_seed(seed))
 
 
 def _finished(table, columns):

@@ -255,6 +255,8 @@ def fit(model, dataset, *, targets=None, transform=None, state=None, callbacks=(
     recipe = _recipe(recipe)
     if not isinstance(model, (models.Autoencoder, models.VAE)):
         raise ValueError(f"model is a {type(model).__name__}; expected a models.Autoencoder or a models.VAE.")
+    if recipe.kl_warmup_epochs and not model.is_variational:
+        raise ValueError("kl_warmup_epochs is for a VAE; an autoencoder's loss has no KL.")
     callbacks = _callbacks(callbacks, recipe)
     check_splits(dataset)
     validation = _validation(dataset, targets, transform, recipe)

@@ -15,7 +15,6 @@ and of the kinds that IEEE 754 rounds by one rule (add, multiply, divide, square
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -346,7 +345,7 @@ def _images(sizes, directory, verbose):
     """Dict of split to uint8 images: read if they are there and right, else drawn and kept."""
     whole = sizes == _sizes(None)
     suffix = "" if whole else "-" + "-".join(str(n) for n in sizes.values())
-    path = Path(directory) / f"{SLUG}-{VERSION}{suffix}.npz"
+    path = course.path_of(directory) / f"{SLUG}-{VERSION}{suffix}.npz"
     try:
         images = files.read_arrays(path, "It is drawn again.")
         _check(images, sizes, path.name)

@@ -24,7 +24,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
-from helpers import checkpoints, course, interpolation, losses, metrics, models, plotting, priors
+from helpers import checkpoints, course, interpolation, losses, metrics, models, plotting, priors, seeds
 from helpers.dataset import IMAGE_SHAPE
 from helpers.machinery.backend import ops
 
@@ -146,7 +146,7 @@ def survey(model, images, seed=1):
         encoded = model.encode(images)
     if model.is_variational:
         centres, z_log_var = encoded
-        noise = np.random.default_rng(seed).standard_normal(centres.shape)
+        noise = seeds.generator(seed).standard_normal(centres.shape)
         codes = centres + np.exp(z_log_var / 2) * noise
         importance = ops.convert_to_numpy(losses.kl_per_latent(centres, z_log_var)).mean(axis=0)
         measure, used = "KL", centres.var(axis=0) > metrics.ACTIVE
@@ -176,6 +176,7 @@ def histogram(values, low, high, bins=BINS):
     return (counts / max(counts.max(), 1)).round(3).tolist()
 
 
+@plotting.in_own_style
 def map_png(points, labels, low, high, size=380):
     """Encoded garments as coloured dots that fill a square to its edges, as PNG bytes.
 

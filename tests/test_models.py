@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from support import small_autoencoder, small_conv_vae, small_vae, smooth_images
 
-from helpers import losses, models
+from helpers import losses, metrics, models, priors
 
 MODELS = {
     "autoencoder": small_autoencoder,
@@ -399,3 +399,61 @@ def test_wrong_conv_sizes_are_named(wrong):
     for build in (models.conv_vae, models.conv_autoencoder):
         with pytest.raises(ValueError, match=f"{word} is"):
             build(**wrong)
+
+
+# --------------------------------------------------------------------------------------------------
+# Arguments at the door
+
+
+@pytest.mark.parametrize(
+    "build, words",
+    [
+        (lambda: small_vae(hidden=512), "hidden is 512; expected layer sizes"),
+        (lambda: small_vae(hidden=(16, 0)), "hidden is"),
+        (lambda: small_vae(hidden="16"), "hidden is '16'"),
+        (lambda: small_vae(latent_dim=2.0), "latent_dim is 2.0; expected a whole number"),
+        (lambda: small_vae(latent_dim=True), "latent_dim is True"),
+        (lambda: small_vae(seed=None), "seed is None; expected a whole number"),
+        (lambda: small_vae(seed=-1), "seed is -1"),
+        (lambda: small_vae(beta=float("nan")), "beta is nan"),
+        (lambda: small_vae(beta=-1), "beta is -1"),
+        (lambda: small_vae(beta="1"), "beta is '1'"),
+        (lambda: small_vae("gaussian", sigma=float("inf")), "sigma is inf"),
+        (lambda: small_vae("gaussian", sigma=None), "sigma is None"),
+        (lambda: small_conv_vae(filters=(4, 6)), "filters is"),
+        (lambda: small_conv_vae(filters=32), "filters is 32"),
+        (lambda: small_conv_vae(blocks=-1), "blocks is -1"),
+        (lambda: small_conv_vae(precision="bfloat16"), "precision is 'bfloat16'; choose .* hardly be trained"),
+        (lambda: small_conv_vae(precision="float16"), "precision is 'float16'"),
+        (lambda: small_vae().sample(5, seed=None), "seed is None.*drawn again"),
+        (lambda: small_vae().sample(2.5, seed=1), "n is 2.5; expected a whole number"),
+        (lambda: small_vae().sample(-1, seed=1), "n is -1"),
+        (lambda: priors.StandardNormal(2).sample(5, seed=None), "seed is None"),
+        (lambda: metrics.elbo(small_vae(), smooth_images(3, 1), seed=None), "seed is None"),
+        (lambda: metrics.binarise(smooth_images(3, 1), seed=1.5), "seed is 1.5"),
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_refused_in_words(build, words):
+    with pytest.raises(ValueError, match=words):
+        build()
+
+
+def test_a_pixel_far_beyond_the_sigmoid_keeps_its_gradient_and_its_mean():
+    """Through a clipped probability both stood still beyond a logit of 13.8, at 11.18 nats a pixel."""
+    logits = tf.Variable([[14.0, 30.0, 60.0, -14.0, -30.0, -60.0]])
+    with tf.GradientTape() as tape:
+        loss = losses.continuous_bernoulli_from_logits(tf.zeros_like(logits) + 0.5, logits)
+    lam = np.float64([[14.0, 30.0, 60.0, -14.0, -30.0, -60.0]])
+    mean = 1 / (1 - np.exp(-lam)) - 1 / lam
+    np.testing.assert_allclose(tape.gradient(loss, logits), mean - 0.5, rtol=1e-5)
+    np.testing.assert_allclose(losses.continuous_bernoulli_mean_from_logits(logits), mean, atol=1e-6)
+    exact = (np.logaddexp(0, lam) - 0.5 * lam - np.log(lam / np.tanh(lam / 2))).sum()
+    assert float(loss[0]) == pytest.approx(exact, rel=1e-6)
+
+
+def test_decoded_image_is_the_mean_also_where_the_sigmoid_is_full():
+    model = small_vae("continuous_bernoulli")
+    model.decoder.get_layer("logits").bias.assign(np.full(784, 40.0))
+    image = model.decode(np.zeros((1, 2)))
+    np.testing.assert_allclose(image, 1 - 1 / 40, atol=1e-5)
+    np.testing.assert_allclose(model.decode_on_batch(np.zeros((1, 2), "float32")), image, atol=1e-6)

@@ -274,6 +274,11 @@ def test_arguments_of_the_wrong_kind_are_refused_in_words(tiny, change, words):
         training.fit(**{"model": small_autoencoder(), "dataset": tiny, **change}, epochs=1, verbose=False)
 
 
+def test_a_warm_up_of_the_kl_is_refused_where_there_is_none(tiny):
+    with pytest.raises(ValueError, match="kl_warmup_epochs is for a VAE"):
+        training.fit(small_autoencoder(), tiny, epochs=2, kl_warmup_epochs=1)
+
+
 def test_a_split_is_no_data_set(tiny):
     with pytest.raises(ValueError, match="dataset is a Split; expected a data.Dataset"):
         training.fit(small_autoencoder(), tiny.train, epochs=1)

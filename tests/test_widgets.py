@@ -5,6 +5,7 @@ import io
 import json
 import threading
 
+import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pytest
@@ -566,3 +567,10 @@ def test_example_goes_as_far_as_its_class_has_garments(tiny):
     assert [name for name, _ in pad.pad.legend] == ["one", "two", "three"]
     with pytest.raises(ValueError, match="no example 7 of two here; there are 0 to 1"):
         widgets.latent_sliders(small_vae(), dataset, start=("two", 7))
+
+
+def test_map_is_drawn_in_its_own_style():
+    points, labels = np.random.default_rng(1).normal(size=(50, 2)), np.arange(50) % 10
+    usual = widgets.map_png(points, labels, (-2, -2), (2, 2))
+    with plt.style.context("dark_background"):
+        assert widgets.map_png(points, labels, (-2, -2), (2, 2)) == usual

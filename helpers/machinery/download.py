@@ -9,7 +9,6 @@ import time
 import urllib.error
 import urllib.request
 from http.client import HTTPException
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from tqdm import tqdm
@@ -49,7 +48,7 @@ def fetch(target=None, mirrors=None, timeout=10.0, limit=300.0, verbose=True):
     Raises:
         DataError: The folder cannot be written, the disk is full, or no mirror delivered a file.
     """
-    target = course.DATA / SLUG if target is None else Path(target)
+    target = course.DATA / SLUG if target is None else course.path_of(target)
     mirrors = list(MIRRORS if mirrors is None else mirrors)
     wanted = [file for file in published.FILES if not is_right(target / file.name, file)]
     if not wanted:
