@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from helpers import course, interpolation, losses, priors, seeds
-from helpers.dataset import Split, check_images, pieces
+from helpers.dataset import Split, check_images, check_loudness, pieces
 from helpers.machinery.backend import ops
 
 ACTIVE = 0.01  # variance of z_mean from which a latent counts as active (Burda et al. 2015)
@@ -319,9 +319,14 @@ def _finite(name, values, dtype=None):
     return values
 
 
+def _pixels(name, images, dtype=None):
+    """Images as floats, or an error where one is not finite or they are grey levels up to 255."""
+    return check_loudness(_finite(name, images, dtype), name)
+
+
 def _pairs(images, x_hat):
     """Both as floats, or an error where they are not of one shape or not finite."""
-    images, x_hat = _finite("images", images), _finite("x_hat", x_hat)
+    images, x_hat = _pixels("images", images), _pixels("x_hat", x_hat)
     if images.shape != x_hat.shape:
         raise ValueError(f"images have shape {images.shape} but x_hat has shape {x_hat.shape}; they must be equal.")
     return images, x_hat
@@ -444,7 +449,7 @@ def sharpness(images):
         right, below = np.abs(np.diff(x, axis=2)), np.abs(np.diff(x, axis=1))
         return (right.mean(axis=(1, 2)) + below.mean(axis=(1, 2))) / 2
 
-    return Estimate.of(_in_pieces(steps, _finite("images", images)))
+    return Estimate.of(_in_pieces(steps, _pixels("images", images)))
 
 
 def reconstruction_spread(vae, images, draws=100, seed=1):
@@ -481,7 +486,7 @@ def nearest(images, pool):
     Raises:
         ValueError: A value is not finite. A single one in the pool would be everybody's neighbour.
     """
-    flat = _finite("images", images, "float32").reshape(len(images), -1)
+    flat = _pixels("images", images, "float32").reshape(len(images), -1)
     best, index = np.full(len(flat), -np.inf, "float32"), np.zeros(len(flat), "int64")
     near = np.empty_like(flat)
     for first, others in _rows_of(pool):
@@ -503,7 +508,7 @@ def nearest(images, pool):
 def _rows_of(pool, size=5_000):
     """Pieces of a pool as rows, each with the number of its first."""
     if not isinstance(pool, Split):
-        pool = _finite("pool", pool, "float32")
+        pool = _pixels("pool", pool, "float32")
         pool = [pool[i : i + size] for i in range(0, len(pool), size)]
     else:
         pool = pieces(pool, size)
