@@ -160,9 +160,20 @@ def test_validation_is_stratified_and_the_split_is_fixed(tiny):
 def test_arrays_cannot_be_damaged_by_a_cell(tiny):
     dataset = data.load(tiny.place(tiny.elsewhere), verbose=False)
     for split in (dataset.train, dataset.validation, dataset.test, dataset.head(train=3).train):
-        for array in (split.images, split.labels, split.flat, split.of_class(0)):
+        for array in (split.images, split.labels, split.flat):
             with pytest.raises(ValueError, match="read-only"):
                 array[0] = 0
+
+
+@pytest.mark.parametrize("kind", ["levels", "values"])
+def test_chosen_images_are_new_arrays_that_may_be_written_to(kind):
+    """scikit-image and others refuse arrays that are read-only."""
+    levels = np.random.default_rng(1).integers(0, 256, (5, 28, 28, 1), dtype="uint8")
+    split = data.Split(levels if kind == "levels" else levels / np.float32(255), np.array([0, 1, 0, 1, 2]))
+    before = split.images.copy()
+    for chosen in (split.take([0, 2]), split.take(split.labels == 1), split.of_class(0)):
+        chosen[:] = 0
+    np.testing.assert_array_equal(split.images, before)
 
 
 def test_flat_is_a_view_and_head_the_first_images(tiny):

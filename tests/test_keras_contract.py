@@ -274,7 +274,7 @@ FIT = {
 }
 for label, settings in FIT.items():
 
-    @case(f"fit {label}")
+    @case(f"fit {label}", both="batch_size" not in label and "verbose" not in label)
     def _(pair, settings=settings):
         pair().compile().fit(**settings)
 
