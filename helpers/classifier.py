@@ -144,10 +144,10 @@ def train(dataset, epochs=None, seed=1, verbose=True):
     )
     classifier, batches = build(seed), _Batches(dataset.train, recipe.batch_size, recipe.seed)
     steps = batches.batches.steps_per_epoch
+    judged_by = {"loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "metrics": ["accuracy"]}
     classifier.compile(
         optimizer=keras.optimizers.Adam(recipe.rate(steps)),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
+        **judged_by,
         steps_per_execution=training.steps_per_call(steps, limit=16),
         jit_compile=False,
     )
@@ -162,6 +162,7 @@ def train(dataset, epochs=None, seed=1, verbose=True):
             callbacks=[interrupts],
             verbose=2 if verbose else 0,
         )
+    classifier.compile(keras.optimizers.Adam(recipe.learning_rate), **judged_by)  # the rate is at its end
     weights.round_weights(classifier, BITS)
     return classifier, {name: [float(value) for value in values] for name, values in run.history.items()}
 

@@ -288,10 +288,10 @@ def check_inputs(images, name="images"):
         low, high = images.min(), images.max()
         if not (np.isfinite(low) and np.isfinite(high)):
             raise ValueError(f"{name} hold values that are not finite (NaN or infinity); look for a division by zero.")
-    return check_loudness(images, name)
+    return check_scale(images, name)
 
 
-def check_loudness(images, name="images"):
+def check_scale(images, name="images"):
     """Return images as they are, of any shape, unless they are grey levels up to 255 where values are expected.
 
     Args:
@@ -305,10 +305,10 @@ def check_loudness(images, name="images"):
         ValueError: A value is larger than noise can make it.
     """
     images = np.asarray(images)
-    loudest = 10 if images.dtype.kind not in "iu" else 1
+    largest = 10 if images.dtype.kind not in "iu" else 1
     if images.size:
         low, high = images.min(), images.max()
-        if max(-float(low), float(high)) > loudest:
+        if max(-float(low), float(high)) > largest:
             raise ValueError(f"{name} run from {low:.9g} to {high:.9g}; expected [0, 1]. {_remedy(low, high)}")
     return images
 

@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from helpers import course, interpolation, losses, priors, seeds
-from helpers.dataset import Split, check_images, check_loudness, pieces
+from helpers.dataset import Split, check_images, check_scale, pieces
 from helpers.machinery.backend import ops
 
 ACTIVE = 0.01  # variance of z_mean from which a latent counts as active (Burda et al. 2015)
@@ -321,7 +321,7 @@ def _finite(name, values, dtype=None):
 
 def _pixels(name, images, dtype=None):
     """Images as floats, or an error where one is not finite or they are grey levels up to 255."""
-    return check_loudness(_finite(name, images, dtype), name)
+    return check_scale(_finite(name, images, dtype), name)
 
 
 def _pairs(images, x_hat):

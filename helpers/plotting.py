@@ -21,7 +21,7 @@ from PIL import Image
 from scipy.special import ndtr, ndtri, xlogy
 
 from helpers import course, interpolation, seeds
-from helpers.dataset import check_loudness, pieces
+from helpers.dataset import check_scale, pieces
 
 GREY = "gray_r"  # dark garment on white paper reads best beside text
 # Seaborn's "colorblind" palette. Seaborn itself is imported where it draws, because its import takes most of a second.
@@ -102,7 +102,7 @@ def _despine(axes, left=False, bottom=False):
 def _garment(axes, image, title=None, vmin=0.0, vmax=1.0):
     """One grey image (28, 28) or (28, 28, 1) on axes without ticks."""
     if (vmin, vmax) == (0, 1):
-        check_loudness(image)
+        check_scale(image)
     axes.imshow(np.squeeze(image), cmap=GREY, vmin=vmin, vmax=vmax, interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
@@ -121,7 +121,7 @@ def tile(images, columns):
     Returns:
         Array float32 (rows * 28, columns * 28); missing places are 0.
     """
-    images = check_loudness(images).astype("float32", copy=False).reshape(-1, 28, 28)
+    images = check_scale(images).astype("float32", copy=False).reshape(-1, 28, 28)
     rows = -(-len(images) // columns)
     sheet = np.zeros((rows * columns, 28, 28), "float32")
     sheet[: len(images)] = images

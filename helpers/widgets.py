@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from helpers import checkpoints, course, interpolation, losses, metrics, models, plotting, priors, seeds
-from helpers.dataset import IMAGE_SHAPE, check_loudness
+from helpers.dataset import IMAGE_SHAPE, check_scale
 from helpers.machinery.backend import ops
 
 SURVEYED = 2_000  # held-out garments whose codes set the ranges of the sliders
@@ -255,7 +255,7 @@ class Neighbours:
     """
 
     def __init__(self, images):
-        self._flat = check_loudness(images).astype("float32", copy=False).reshape(len(images), -1)
+        self._flat = check_scale(images).astype("float32", copy=False).reshape(len(images), -1)
         self._half = np.square(self._flat).sum(axis=1) / 2
 
     def distance(self, image):

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 import re
 import shutil
 from concurrent import futures
@@ -282,6 +283,7 @@ print(hashlib.sha256(b"".join(array.tobytes() for array in model.weight_arrays()
 """
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such locks: both processes train")
 def test_two_processes_that_train_one_model_both_get_it(tmp_path):
     with futures.ThreadPoolExecutor(2) as pool:
         both = list(pool.map(lambda _: fresh_python(TRAIN_TOO, tmp_path), range(2)))

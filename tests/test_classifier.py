@@ -170,3 +170,9 @@ def test_accuracy_of_the_manifest_comes_out_again(request, data_set):
     dataset = request.getfixturevalue(data_set)
     measured, stored = classifier.measure(classifier.load(dataset.slug), dataset), classifier.manifest(dataset.slug)
     assert measured["accuracy"] == pytest.approx(stored["metrics"]["accuracy"], abs=3e-4)
+
+
+def test_afterwards_keras_own_fit_goes_on_learning(tiny):
+    trained, _ = classifier.train(tiny, epochs=1, verbose=False)
+    assert float(trained.optimizer.learning_rate) == pytest.approx(classifier.RECIPE["learning_rate"])
+    assert "accuracy" in trained.evaluate(tiny.test.images, tiny.test.labels, verbose=0, return_dict=True)

@@ -824,22 +824,22 @@ def test_a_neighbour_is_not_looked_for_among_values_that_are_not_finite(name):
         metrics.memorisation(sets["images"], sets["pool"], smooth_images(3, 3))
 
 
-@pytest.mark.parametrize("levels", ["uint8", "float32"])
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
 @pytest.mark.parametrize(
     "measure",
     [
-        lambda loud, x: metrics.mse(loud, x),
-        lambda loud, x: metrics.mse(x, loud),
-        lambda loud, x: metrics.ssim(x, loud),
-        lambda loud, x: metrics.psnr(loud, x),
-        lambda loud, x: metrics.nearest(loud, x),
-        lambda loud, x: metrics.nearest(x, loud),
-        lambda loud, x: metrics.sharpness(loud),
-        lambda loud, x: metrics.bernoulli(loud, x),
-        lambda loud, x: metrics.binarise(loud, 1),
+        lambda levels, x: metrics.mse(levels, x),
+        lambda levels, x: metrics.mse(x, levels),
+        lambda levels, x: metrics.ssim(x, levels),
+        lambda levels, x: metrics.psnr(levels, x),
+        lambda levels, x: metrics.nearest(levels, x),
+        lambda levels, x: metrics.nearest(x, levels),
+        lambda levels, x: metrics.sharpness(levels),
+        lambda levels, x: metrics.bernoulli(levels, x),
+        lambda levels, x: metrics.binarise(levels, 1),
     ],
 )
-def test_grey_levels_that_were_not_divided_are_refused(measure, levels):
+def test_grey_levels_that_were_not_divided_are_refused(measure, kind):
     x = smooth_images(8, seed=1)
     with pytest.raises(ValueError, match="run from .* expected .0, 1.. Divide grey levels by 255"):
-        measure((255 * x).astype(levels), x)
+        measure((255 * x).astype(kind), x)

@@ -435,8 +435,8 @@ def test_colours_are_for_the_colour_blind():
 @pytest.fixture(autouse=True)
 def images_may_hold_any_number(monkeypatch, request):
     """Images of these tests are told apart by large values, which `plotting` refuses otherwise."""
-    if "loud" not in request.node.name:
-        monkeypatch.setattr(plotting, "check_loudness", np.asarray)
+    if "undivided" not in request.node.name:
+        monkeypatch.setattr(plotting, "check_scale", np.asarray)
 
 
 @pytest.mark.parametrize("level", [np.uint8, np.float32])
@@ -449,7 +449,7 @@ def images_may_hold_any_number(monkeypatch, request):
         lambda images: plotting.plot_uncertainty(images, images, images),
     ],
 )
-def test_loud_grey_levels_are_refused_in_words(draw, level):
+def test_undivided_grey_levels_are_refused_in_words(draw, level):
     images = np.full((3, 28, 28, 1), 255, level)
     with pytest.raises(ValueError, match="images run from 255 to 255; expected .* Divide grey levels by 255"):
         draw(images)
