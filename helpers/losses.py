@@ -13,6 +13,7 @@ import math
 from helpers.machinery.backend import ops, with_shape_of
 
 EPSILON = 1e-6  # keeps log() finite where a sigmoid saturates in float32
+LARGEST_LOG_VAR = 80.0  # keeps exp() finite: e^80 is 5.5e34, and float32 ends at e^88.7
 
 
 def _per_image(values):
@@ -204,9 +205,11 @@ def kl_per_latent(z_mean, z_log_var):
         z_log_var: Logarithms of the variances (not of the standard deviations), (B, latent_dim).
 
     Returns:
-        Nats, (B, latent_dim), never negative.
+        Nats, (B, latent_dim), never negative. A variance beyond e^80 counts as e^80, so that the result is large and
+        finite where the true one is no float32 any more.
     """
     z_mean, z_log_var = _same_shape(z_mean, z_log_var, ("z_mean", "z_log_var"))
+    z_log_var = ops.minimum(z_log_var, LARGEST_LOG_VAR)
     return 0.5 * (ops.square(z_mean) + ops.exp(z_log_var) - 1 - z_log_var)
 
 

@@ -20,6 +20,9 @@ from helpers.machinery import fused
 from helpers.machinery.backend import checked_pixels, keras, layers, ops
 
 LIKELIHOODS = ("bernoulli", "gaussian", "optimal_gaussian", "continuous_bernoulli")
+# An encoder goes on in straight lines far from what it was trained on, and can state a standard deviation of e^300 for an
+# inverted garment. Its log variance is kept to where float32 can count; garments lie between -13 and 1.
+LOG_VAR_RANGE = (-80.0, 20.0)
 SIGMA_OF_SQUARED_ERROR = math.sqrt(0.5)  # the sigma at which a Gaussian's loss is the plain squared error
 
 
@@ -560,8 +563,12 @@ class VAE(_LatentModel):
         noise = keras.random.normal(ops.shape(z_mean), dtype=z_mean.dtype, seed=self.noise)
         return z_mean + ops.exp(0.5 * z_log_var) * noise
 
-    def call(self, x, training=None):
+    def _posterior(self, x, training):
         z_mean, z_log_var = self.encoder(x, training=training)
+        return z_mean, ops.clip(z_log_var, *LOG_VAR_RANGE)
+
+    def call(self, x, training=None):
+        z_mean, z_log_var = self._posterior(x, training)
         z = self.reparameterize(z_mean, z_log_var)
         logits = self._decoder_logits(z, training=training)
         return {"z_mean": z_mean, "z_log_var": z_log_var, "z": z, "logits": logits, "x_hat": self._output(logits)}
@@ -610,9 +617,9 @@ class VAE(_LatentModel):
 
         Returns:
             Tuple (z_mean, z_log_var), each float32 (n, latent_dim). The standard deviation is
-            exp(z_log_var / 2).
+            exp(z_log_var / 2). The log variance is kept to `LOG_VAR_RANGE`, which only images far from all garments reach.
         """
-        return run_in_batches(lambda x: self.encoder(x, training=False), _checked(images))
+        return run_in_batches(lambda x: self._posterior(x, training=False), _checked(images))
 
     def image_from_logits(self, logits):
         if self.likelihood == "continuous_bernoulli":

@@ -89,6 +89,13 @@ def test_kl_equals_monte_carlo(posterior):
     assert (error < 0.02).all()
 
 
+def test_kl_of_a_very_wide_posterior_is_large_finite_and_right_where_float32_reaches():
+    log_var = np.array([[50.0], [79.0], [89.0], [635.0]], "float32")
+    kl = numbers(losses.kl(np.zeros_like(log_var), log_var)).astype("float64")
+    np.testing.assert_allclose(kl[:2], 0.5 * np.exp([50.0, 79.0]), rtol=1e-5)
+    assert np.isfinite(kl).all() and (kl[2:] > kl[1]).all()
+
+
 def test_twice_the_latents_are_twice_the_kl(posterior):
     once = numbers(losses.kl(*posterior))
     twice = numbers(losses.kl(*(np.concatenate([part, part], axis=1) for part in posterior)))

@@ -215,6 +215,22 @@ def test_standard_deviation_of_z_is_exp_of_half_the_log_variance():
     np.testing.assert_allclose(z.std(axis=0), [2, 0.5], rtol=0.02)
 
 
+def test_an_encoder_that_states_an_absurd_width_still_gives_finite_numbers(x):
+    """Far from what it was trained on, an encoder goes on in straight lines: dense_vae_10 reaches e^317 for a width."""
+    model = small_vae()
+    bias = model.encoder.get_layer("z_log_var").bias
+    for width in (600.0, -600.0):
+        bias.assign(np.full(bias.shape, width, "float32"))
+        low, high = models.LOG_VAR_RANGE
+        np.testing.assert_array_equal(model.encode(x)[1], high if width > 0 else low)
+        bound, rate = metrics.elbo(model, x), metrics.mutual_information(model, x)
+        estimates = bound.reconstruction, bound.kl, rate.mutual_information, rate.rate
+        assert np.isfinite([estimate.value for estimate in estimates]).all()
+        model.compile()
+        assert np.isfinite(list(model.evaluate(x, verbose=0, return_dict=True).values())).all()
+        assert np.isfinite(metrics.log_likelihood_per_image(model, x, samples=5)).all()
+
+
 def test_noise_differs_between_images_latents_and_calls(x):
     model = small_vae()
     same = np.repeat(x[:1], 8, axis=0)
