@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib import style
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import FancyBboxPatch, Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator
 from PIL import Image
 from scipy.special import ndtr, ndtri, xlogy
@@ -97,6 +97,73 @@ def _despine(axes, left=False, bottom=False):
     """Hide the frame's upper and right side, and further sides where asked."""
     sides = ["top", "right"] + ["left"] * left + ["bottom"] * bottom
     axes.spines[sides].set_visible(False)
+
+
+# The notebooks of the course: number, short name, place in the map (column, row from the top), what is needed first.
+STATIONS = {
+    1: ("pixels", (0, 0), ()),
+    2: ("dense\nautoencoder", (1, 0), (1,)),
+    3: ("dense VAE", (2, 0), (2,)),
+    4: ("convolutional\nVAE", (3, 0), (3,)),
+    5: ("settings\nand luck", (4, 0), (4,)),
+    6: ("comparison", (5, 0), (5,)),
+    7: ("latent\nexplorer", (3, 1), (3,)),
+    8: ("conditional\nVAE", (2, 1), (3,)),
+    9: ("learned priors", (5, 1), (6,)),
+    10: ("disentangle-\nment", (4, 1), (7,)),
+}
+PLANNED = (8, 9, 10)
+
+
+@in_own_style
+def plot_course_map(current):
+    """The way through the course: a station for each notebook, arrows from what is needed first.
+
+    Args:
+        current: Number of the notebook to mark, 1 to 10.
+
+    Raises:
+        ValueError: No notebook has that number.
+    """
+    if current not in STATIONS:
+        raise ValueError(f"the notebooks have the numbers 1 to {max(STATIONS)}; {current!r} is none of them.")
+    name = STATIONS[current][0].replace("-\n", "").replace("\n", " ")
+    figure = _figure(
+        9,
+        1.6,
+        f"The way through the course, notebooks 01 to {max(STATIONS)} with arrows from what is needed first; "
+        f"notebook {current:02d}, {name}, is marked.",
+    )
+    figure.get_layout_engine().set(w_pad=0, h_pad=0)
+    axes = figure.subplots()
+    axes.set(xlim=(-0.5, 5.5), ylim=(1.5, -0.5))
+    axes.set_axis_off()
+    boxes = {}
+    for number, (label, (column, row), _) in STATIONS.items():
+        planned, here = number in PLANNED, number == current
+        boxes[number] = FancyBboxPatch(
+            (column - 0.43, row - 0.31),
+            0.86,
+            0.62,
+            boxstyle="round,pad=0,rounding_size=0.08",
+            facecolor=COLOURS[0] if here else "white" if planned else "#dcebf5",
+            edgecolor="0.45" if planned else COLOURS[0],
+            linestyle="--" if planned else "-",
+            linewidth=1.2,
+            mutation_aspect=1.1,
+        )
+        axes.add_patch(boxes[number])
+        ink = "white" if here else "0.3" if planned else "black"
+        text = f"{number:02d}\n{label}" if "\n" not in label else f"{number:02d} {label}"
+        axes.text(column, row, text, ha="center", va="center", fontsize=10, color=ink, linespacing=1.1)
+    for number, (_, place, needs) in STATIONS.items():
+        for needed in needs:
+            arrow = {"arrowstyle": "-|>", "color": "0.3", "shrinkA": 1, "shrinkB": 1, "mutation_scale": 12}
+            arrow |= {"patchA": boxes[needed], "patchB": boxes[number]}
+            axes.annotate("", place, STATIONS[needed][1], arrowprops=arrow)
+    note = "An arrow leads from what\nis needed first. Dashed: planned."
+    axes.text(-0.43, 1, note, fontsize=10, color="0.3", va="center")
+    return figure
 
 
 def _garment(axes, image, title=None, vmin=0.0, vmax=1.0):

@@ -14,7 +14,7 @@ import seaborn
 from matplotlib.collections import LineCollection, PathCollection, PolyCollection
 from matplotlib.colors import same_color, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from matplotlib.text import Text
 from PIL import Image
 
@@ -206,6 +206,11 @@ SCORES = pd.DataFrame({"net": ["y", "y", "x"], "way": ["q", "p", "p"], "score": 
 
 # How to call each function, and the text for those who cannot see the picture.
 EXAMPLES = {
+    "plot_course_map": (
+        lambda: ([3], {}),
+        "The way through the course, notebooks 01 to 10 with arrows from what is needed first; notebook 03, dense VAE, "
+        "is marked.",
+    ),
     "plot_rows": (
         lambda: ([{"one": plain(0.1, 0.2), "two\nlines": plain(0.3)}], {}),
         "2 rows of 2 garment pictures: one, two lines.",
@@ -528,6 +533,54 @@ def test_png_keeps_many_greys_apart():
     figure.figimage(np.tile(np.arange(256), (100, 1)), cmap="gray", vmin=0, vmax=255)
     image = Image.open(io.BytesIO(plotting.png(figure))).convert("L")
     assert len(set(image.tobytes())) > 100
+
+
+# The way through the course.
+
+
+def stations(axes):
+    """Boxes of the map as {number: (colour of the face, style of the edge, colour of the text)}, and their texts."""
+    boxes = [patch for patch in axes.patches if isinstance(patch, FancyBboxPatch)]
+    found, labels = {}, {}
+    for box in boxes:
+        middle = box.get_x() + box.get_width() / 2, box.get_y() + box.get_height() / 2
+        (text,) = (
+            text for text in axes.texts if np.allclose(text.get_position(), middle) and text.get_ha() == "center"
+        )
+        number = int(text.get_text()[:2])
+        found[number] = (box.get_facecolor(), box.get_linestyle(), text.get_color())
+        labels[number] = text.get_text()[2:].replace("-\n", "").replace("\n", " ").strip()
+    return found, labels
+
+
+def test_map_of_the_course_marks_one_notebook_and_outlines_the_planned_ones():
+    (axes,) = plotting.plot_course_map(4).axes
+    found, labels = stations(axes)
+    assert sorted(found) == list(range(1, 11))
+    for number, (face, edge, ink) in found.items():
+        assert same_color(face, BLIND[0]) == (number == 4)
+        assert same_color(face, "white") == (edge == "--") == (number in (8, 9, 10))
+        assert same_color(ink, "white") == (number == 4)
+    assert labels[2] == "dense autoencoder" and labels[10] == "disentanglement" and labels[8] == "conditional VAE"
+    assert [number for number in range(1, 11) if number not in plotting.PLANNED] == list(range(1, 8))
+
+
+def test_arrows_of_the_map_lead_from_what_is_needed_to_what_needs_it():
+    (axes,) = plotting.plot_course_map(1).axes
+    at = {}
+    for text in axes.texts:
+        if text.get_ha() == "center" and text.get_text()[:2].isdigit():
+            at[text.get_position()] = int(text.get_text()[:2])
+    arrows = [text for text in axes.texts if isinstance(getattr(text, "arrow_patch", None), FancyArrowPatch)]
+    found = {(at[arrow.get_position()], at[arrow.xy]) for arrow in arrows}
+    assert found == {(1, 2), (2, 3), (3, 4), (4, 5), (5, 6), (3, 7), (3, 8), (6, 9), (7, 10)}
+
+
+def test_map_knows_its_notebooks():
+    for number in range(1, 8):
+        assert list((course.ROOT / "notebooks").glob(f"{number:02d}_*.ipynb")), number
+    with pytest.raises(ValueError, match="numbers 1 to 10; 11 is none"):
+        plotting.plot_course_map(11)
 
 
 # Rows and sheets.
