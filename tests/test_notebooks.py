@@ -1,12 +1,14 @@
 """What every notebook must keep to: budget, order, alt texts, clean outputs, exercises with solutions."""
 
 import ast
+import itertools
 import json
 import re
 import statistics
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 
 from helpers import course, exercises
 
@@ -142,9 +144,14 @@ def test_has_no_unfinished_place(path):
 
 @every_notebook
 def test_every_picture_has_alt_text(path):
-    for output in outputs(path):
-        if "image/png" in output.get("data", {}):
-            assert len(output.metadata["image/png"]["alt"]) > 20
+    """JupyterLab and nbconvert give a picture no name, so `plotting.show` lets an image with a name follow it."""
+    for cell in cells(path, "code"):
+        for output, following in itertools.zip_longest(cell.outputs, cell.outputs[1:], fillvalue={}):
+            if "image/png" in output.get("data", {}):
+                named = BeautifulSoup(following.get("data", {}).get("text/html", ""), "html.parser").find("img")
+                assert named is not None, "a picture stands alone: use plotting.show"
+                assert len(named["alt"]) > 20
+                assert named["alt"] == output.metadata["image/png"]["alt"]
     for cell in cells(path, "markdown"):
         for alt in re.findall(r"!\[([^\]]*)\]\(", cell.source):
             assert len(alt) > 20, f"alt text {alt!r} is too short"
