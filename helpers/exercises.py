@@ -115,7 +115,10 @@ def _worth_of_the_class(answer, dataset):
         return "log(0) is infinite, and 0 times it is no number: clip the means, such as to 1e-6 and 1 - 1e-6."
     wrong = {
         "that is the saving; the nats that it takes to name one of ten classes come off.": worth + label,
-        "the sign: a saving is what was paid before minus what is paid now.": told - untold - label,
+        "the sign: a saving is what was paid before minus what is paid now.": -worth,
+        "the sign: subtract what is paid now, and then the label's ln 10, from what was paid before.": (
+            told - untold - label
+        ),
         "the sign: naming the class costs ln 10 nats, so it makes the saving smaller.": worth + 2 * label,
         "log2(10) counts bits; in nats it is the natural logarithm.": untold - told - np.log2(10),
         "the costs are averaged over pixels; sum them over an image's 784.": (untold - told) / 784 - label,

@@ -107,7 +107,8 @@ def test_worth_of_the_class(tiny, capsys):
     capsys.readouterr()
     wrong = {
         "the nats that it takes to name": gross,
-        "paid before minus what is paid now": -gross - np.log(10),
+        "paid before minus what is paid now": -worth,
+        "and then the label's ln 10": -gross - np.log(10),
         "makes the saving smaller": gross + np.log(10),
         "counts bits": gross - np.log2(10),
         "sum them": gross / 784 - np.log(10),
