@@ -30,6 +30,8 @@ class MeanImage:
 class PCA:
     """Principal component analysis as an autoencoder: the best linear one.
 
+    It can be asked for all that sliders need of an autoencoder, so ``widgets.latent_sliders(pca, dataset)`` works.
+
     The components are the eigenvectors of the covariance of pixels. It is summed up piece by piece, so that the images
     need not all be in memory as floats. The number of a component that lies furthest from 0 is positive.
 
@@ -40,6 +42,8 @@ class PCA:
     Raises:
         ValueError: There are fewer images or pixels than components.
     """
+
+    is_variational = False
 
     def __init__(self, images, latent_dim=64):
         pixels, mean = math.prod(IMAGE_SHAPE), MeanImage(images).image.ravel()
@@ -73,6 +77,8 @@ class PCA:
         """Images of codes, float32 (n, 28, 28, 1); values may leave [0, 1]."""
         z = np.asarray(z, dtype="float32")
         return (z @ self._components[: z.shape[1]] + self._mean).reshape(-1, *IMAGE_SHAPE)
+
+    code, decode_on_batch = encode, decode  # the names under which an autoencoder offers the same
 
     def reconstruct(self, images, latent_dim=None):
         """Images from their first components.

@@ -68,6 +68,10 @@ def _price_of_one_half(answer):
     answer = float(answer)
     if abs(answer - pixels * coin) < 0.1:
         return None
+    if abs(answer - pixels * coin) < 1:
+        return "nearly: round less, to one decimal place."
+    if abs(answer + pixels * coin) < 1:
+        return "the sign: ln 0.5 is negative, and a cost is minus the logarithm."
     if abs(answer - pixels) < 0.1:
         return "these are bits; nats use the natural logarithm."
     if abs(answer - coin) < 0.01:
@@ -93,23 +97,41 @@ def _components_for_most_variance(answer, images):
 
 @exercise("01.3")
 def _worth_of_the_class(answer, dataset):
-    def cost(labelled):
+    def cost(labelled, known=dataset.train, least=1e-6):
         total = 0.0
         for label in range(10):
-            known = dataset.train.flat[dataset.train.labels == label] if labelled else dataset.train.flat
+            seen = known.flat[known.labels == label] if labelled else known.flat
             x = dataset.test.flat[dataset.test.labels == label].astype("float64")
-            p = np.clip(known.mean(axis=0, dtype="float64"), 1e-6, 1 - 1e-6)
+            p = np.clip(seen.mean(axis=0, dtype="float64"), least, 1 - least)
             total -= (x * np.log(p) + (1 - x) * np.log1p(-p)).sum()
         return total / len(dataset.test)
 
-    gross = cost(labelled=False) - cost(labelled=True)
+    untold, told, label = cost(labelled=False), cost(labelled=True), np.log(10)
+    worth = untold - told - label
     answer = float(answer)
-    if abs(answer - (gross - np.log(10))) < 0.1:
+    if abs(answer - worth) < 0.1:
         return None
-    if abs(answer - gross) < 0.1:
-        return "that is the saving; the nats that it takes to name one of ten classes come off."
-    if abs(answer + gross - np.log(10)) < 0.1:
-        return "the sign: a saving is what was paid before less what is paid now."
+    if not np.isfinite(answer):
+        return "log(0) is infinite, and 0 times it is no number: clip the means, such as to 1e-6 and 1 - 1e-6."
+    wrong = {
+        "that is the saving; the nats that it takes to name one of ten classes come off.": worth + label,
+        "the sign: a saving is what was paid before minus what is paid now.": -worth,
+        "the sign: subtract what is paid now, and then the label's ln 10, from what was paid before.": (
+            told - untold - label
+        ),
+        "the sign: naming the class costs ln 10 nats, so it makes the saving smaller.": worth + 2 * label,
+        "log2(10) counts bits; in nats it is the natural logarithm.": untold - told - np.log2(10),
+        "the costs are averaged over pixels; sum them over an image's 784.": (untold - told) / 784 - label,
+        "these are the means of the test images; a model may learn from training images only.": (
+            untold - cost(labelled=True, known=dataset.test) - label
+        ),
+        "the means are clipped too hard; 1e-6 and 1 - 1e-6 keep log(0) away and change nothing else.": (
+            cost(labelled=False, least=0.01) - cost(labelled=True, least=0.01) - label
+        ),
+    }
+    hint, value = min(wrong.items(), key=lambda item: abs(answer - item[1]))
+    if abs(answer - value) < 0.05:
+        return hint
     return "compare two costs on the test images: one mean for all, and the mean of each image's own class."
 
 

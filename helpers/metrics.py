@@ -441,7 +441,8 @@ def sharpness(images):
         images: Array (n, 28, 28, 1).
 
     Returns:
-        An `Estimate` over images, in grey levels from 0 to 1. Noise counts as sharp too, so compare with real garments.
+        An `Estimate` over images; the step from white to black is 1. Noise counts as sharp too, so compare with real
+        garments.
     """
 
     def steps(x):

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator
 from PIL import Image
-from scipy.special import ndtr, ndtri, xlogy
+from scipy.special import expit, ndtr, ndtri, xlogy
 
 from helpers import course, interpolation, seeds
 from helpers.dataset import check_scale, pieces
@@ -906,20 +906,23 @@ def _numbers(axes, part, fontsize=10):
 
 @in_own_style
 def plot_pixel_values(split, class_names, max_images=500):
-    """How often each pixel value occurs: over all garments, and as a ridge for each class.
+    """Which values pixels have: of all garments as shares, and as a ridge for each class.
+
+    The shares are bars from 0 on a plain axis, so that their areas can be compared: the first bar is the pixels that
+    are exactly 0, the other fifteen hold 17 grey levels each.
 
     Args:
         split: A `data.Split`.
         class_names: Names of the classes.
-        max_images: Number of images of each class for the ridges, the first ones; the histogram takes all.
+        max_images: Number of images of each class for the ridges, the first ones; the bars take all.
     """
     import seaborn as sns
 
     figure = _figure(
         9.6,
         4.4,
-        f"Left, a histogram of all pixel values with a logarithmic count; right, ten ridges, one a class "
-        f"({', '.join(class_names)}): the density of the pixel values above 0.",
+        f"Left, bars: the share of all pixels that is exactly 0, and of fifteen ranges of values above it; right, ten "
+        f"ridges, one a class ({', '.join(class_names)}): the density of the pixel values above 0.",
     )
     figure.get_layout_engine().set(h_pad=0.01, hspace=0)
     grid = figure.add_gridspec(10, 2)
@@ -927,10 +930,14 @@ def plot_pixel_values(split, class_names, max_images=500):
     # Piece by piece, because bincount makes eight bytes of each pixel.
     levels = split.levels
     counts = sum(np.bincount(levels[i : i + 5_000].ravel(), minlength=256) for i in range(0, len(levels), 5_000))
-    sns.histplot(
-        x=np.arange(256) / 255, weights=counts, bins=64, binrange=(0, 1), color=COLOURS[0], linewidth=0, ax=whole
+    shares, width = 100 * counts / counts.sum(), 17 / 255
+    grey = shares[1:].reshape(15, 17).sum(axis=1)
+    whole.bar(-width, shares[0], width, align="edge", color=COLOURS[7])
+    whole.bar(width * np.arange(15), grey, width, align="edge", color=COLOURS[0], edgecolor="white", linewidth=0.5)
+    whole.annotate(
+        f"exactly 0: {shares[0]:.1f} %", (0, shares[0]), xytext=(4, -4), textcoords="offset points", va="top"
     )
-    whole.set(yscale="log", xlabel="pixel value", ylabel="pixels", xlim=(-0.02, 1.02))
+    whole.set(xlabel="pixel value", ylabel="share of all pixels, %", xlim=(-1.5 * width, 1 + width / 2))
     whole.set_title("all pixels")
     _despine(whole)
     for label, name in enumerate(class_names):
@@ -1062,7 +1069,11 @@ def plot_twins(images, pool, index, distance, threshold, n=10):
     axes.axvline(threshold, color=COLOURS[3], linestyle="--")
     place = {"xycoords": ("data", "axes fraction"), "xytext": (4, 0), "textcoords": "offset points", "va": "top"}
     axes.annotate("threshold", (threshold, 1), color=COLOURS[3], **place)
-    axes.set(yscale="log", ylabel="test images", xlabel="distance to the nearest training image (root mean square)")
+    axes.set(
+        yscale="log",
+        ylabel="test images",
+        xlabel="distance to the nearest training image (root of the MSE; white to black is 1)",
+    )
     _despine(axes)
     figure.suptitle("The closest pairs, and all distances")
     return figure
@@ -1089,7 +1100,7 @@ def plot_pixel_cost(values, title="What a prediction costs, for one pixel"):
         "all lowest points.",
     )
     axes = figure.subplots()
-    p = 1 / (1 + np.exp(-np.linspace(-9, 9, 601)))  # close to both ends, where wrong answers cost most
+    p = expit(np.linspace(-14, 14, 401))  # so near to 0 and 1 that each curve leaves the frame at the top
     axes.plot(p, _coin(p, p), color="black", linestyle=":", label="entropy: the floor")
     for colour, x in zip(itertools.cycle(COLOURS), values, strict=False):
         axes.plot(p, _coin(x, p), color=colour, label=f"x = {x:g}")
@@ -1101,7 +1112,7 @@ def plot_pixel_cost(values, title="What a prediction costs, for one pixel"):
 
 
 @in_own_style
-def plot_number_line(marks, low, high, title="Where every model of the course will lie"):
+def plot_number_line(marks, low, high, title="Between the floor and the mean image"):
     """A number line in nats: named marks, and the stretch between two of them shaded.
 
     Args:
@@ -1155,11 +1166,11 @@ def plot_components(mean, components, title="The mean image, then the directions
     )
     panels = figure.subplots(1, len(components) + 1)
     _garment(panels[0], np.reshape(mean, (28, 28)), "mean")
-    for i, (axes, component) in enumerate(zip(panels[1:], components, strict=True), start=1):
+    for i, (axes, component) in enumerate(zip(panels[1:], components, strict=True)):
         reach = np.abs(component).max()
         axes.imshow(component.reshape(28, 28), cmap="PuOr", vmin=-reach, vmax=reach, interpolation="nearest")
         axes.set(xticks=[], yticks=[])
-        axes.set_title(f"{i}")
+        axes.set_title(f"z[{i}]")
         _despine(axes, left=True, bottom=True)
     figure.suptitle(title)
     return figure

@@ -1,11 +1,14 @@
 """PCA and the mean image, from an array and from a split's grey levels."""
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.decomposition import PCA
 from support import small_autoencoder, small_vae, smooth_images
 
-from helpers import baselines, metrics, training
+from helpers import baselines, metrics, training, widgets
 from helpers.dataset import Split, pieces
 
 
@@ -58,6 +61,23 @@ def test_nearest_looks_through_all_pieces(split):
         slow = np.sqrt(np.square(far[:, None].astype("float64") - images[None]).mean(axis=(2, 3, 4)))
         np.testing.assert_array_equal(index, slow.argmin(axis=1))
         np.testing.assert_allclose(distance, slow.min(axis=1), atol=1e-6)
+
+
+def test_pca_has_sliders_like_an_autoencoder(tiny):
+    """The first latent's slider covers its codes, and moving it shows mean + z[0] * first direction."""
+    pca = baselines.PCA(tiny.train, 3)
+    sliders = widgets.latent_sliders(pca, tiny)
+    flat = tiny.train.flat.astype("float64")
+    mean, (direction, *_) = flat.mean(axis=0), np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)[2]
+    codes = (tiny.validation.flat - mean) @ direction
+    codes *= np.sign(np.corrcoef(codes, pca.encode(tiny.validation.images)[:, 0])[0, 1])
+    np.testing.assert_allclose(sliders.space.low[0], np.percentile(codes, 0.5), rtol=1e-3)
+    assert sliders.space.measure == "variance" and sliders.space.order.tolist() == [0, 1, 2]
+    sliders.z = [4, 0, 0]
+    up, down = (np.clip(mean + sign * 4 * direction, 0, 1) for sign in (1, -1))
+    shown = np.asarray(Image.open(io.BytesIO(sliders._decoded.png))).ravel()
+    differences = [np.abs(shown - 255 * (1 - image)).max() for image in (up, down)]
+    assert min(differences) <= 1 < max(differences)
 
 
 @pytest.mark.parametrize("latent_dim", [0, 785])

@@ -1,5 +1,7 @@
 """Checks: right, wrong with a hint, or not tried yet; and no answer makes one fail."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,10 +9,14 @@ from scipy import stats
 from support import small_autoencoder, small_vae
 
 from helpers import baselines, exercises, metrics
+from helpers.dataset import Split
 
 # number: (right answer, or how to find it; {wrong answer: a word of its hint})
 PLAIN = {
-    "01.1": (784 * np.log(2), {784: "bits", np.log(2): "one pixel", 1.0: "same"}),
+    "01.1": (
+        784 * np.log(2),
+        {784: "bits", np.log(2): "one pixel", 1.0: "same", 543: "round less", 544: "round less", -543.4: "the sign"},
+    ),
     "02.1": (223_586, {222_176: "bias", 111_410: "encoder alone", 7: "eight layers"}),
     "04.1": (18_496, {18_432: "bias", 576: "32 channels", 903_168: "does not count", 3: "64 kernels"}),
     "05.1": (20, {40: "side by side", 1200: "seconds", 4: "five seeds", 7: "count the trainings"}),
@@ -75,17 +81,46 @@ def test_components_for_most_variance(tiny):
     ]
 
 
-def test_worth_of_the_class(tiny):
-    def cost(x, mean):
-        return np.array([metrics.bernoulli(image[None].repeat(2, 0), mean[None].repeat(2, 0)).value for image in x])
+def test_worth_of_the_class(tiny, capsys):
+    """In float64 from the formula, image by image; the check sums class by class."""
 
+    def with_paper(split):
+        images = split.images.copy()
+        images[split.labels % 2 == 0, :14] = 0  # what the class tells, and where clipping is felt
+        return Split(images, split.labels)
+
+    tiny = dataclasses.replace(tiny, train=with_paper(tiny.train), test=with_paper(tiny.test))
     test, train = tiny.test, tiny.train
-    without = cost(test.images, train.images.mean(axis=0)).mean()
-    known = np.concatenate([cost(test.of_class(k), train.of_class(k).mean(axis=0)) for k in range(10)]).mean()
-    worth = without - known - np.log(10)
+
+    def cost(means, least=1e-6):
+        p = np.clip(means.astype("float64"), least, 1 - least)
+        return -(test.images * np.log(p) + (1 - test.images) * np.log(1 - p)).sum(axis=(1, 2, 3)).mean()
+
+    def of_class(split):
+        return np.stack([split.of_class(k).mean(axis=0) for k in range(10)])[test.labels]
+
+    everybody, own = train.images.mean(axis=0)[None], of_class(train)
+    gross = cost(everybody) - cost(own)
+    worth = gross - np.log(10)
     assert exercises.check("01.3", worth, tiny) is True
-    assert exercises.check("01.3", without - known, tiny) is False
-    assert exercises.check("01.3", -worth, tiny) is False
+    assert exercises.check("01.3", worth + 0.05, tiny) is True
+    capsys.readouterr()
+    wrong = {
+        "the nats that it takes to name": gross,
+        "paid before minus what is paid now": -worth,
+        "and then the label's ln 10": -gross - np.log(10),
+        "makes the saving smaller": gross + np.log(10),
+        "counts bits": gross - np.log2(10),
+        "sum them": gross / 784 - np.log(10),
+        "training images only": cost(everybody) - cost(of_class(test)) - np.log(10),
+        "clipped too hard": cost(everybody, 0.01) - cost(own, 0.01) - np.log(10),
+        "clip the means": np.inf,
+        "is no number": np.nan,
+        "compare two costs": worth / 2 + 1,
+    }
+    for word, answer in wrong.items():
+        assert exercises.check("01.3", answer, tiny) is False
+        assert word in capsys.readouterr().out, word
 
 
 def test_components_to_match_an_autoencoder(tiny):

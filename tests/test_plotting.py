@@ -312,8 +312,8 @@ EXAMPLES = {
     ),
     "plot_pixel_values": (
         lambda: ([Split(np.random.default_rng(0).random((20, 28, 28, 1), "float32"), np.arange(20) % 10), NAMES], {}),
-        "Left, a histogram of all pixel values with a logarithmic count; right, ten ridges, one a class "
-        f"({', '.join(NAMES)}): the density of the pixel values above 0.",
+        "Left, bars: the share of all pixels that is exactly 0, and of fifteen ranges of values above it; right, ten "
+        f"ridges, one a class ({', '.join(NAMES)}): the density of the pixel values above 0.",
     ),
     "plot_ink": (
         lambda: ([split(), NAMES], {}),
@@ -1182,19 +1182,24 @@ def test_marked_square_is_the_part_whose_numbers_are_shown():
     check_numbers(close, 9, 12, 5)
 
 
-def test_pixel_values_are_all_counted():
+def test_shares_of_pixel_values_are_bars_from_zero_on_a_plain_axis():
     images = np.zeros((5_011, 28, 28, 1), "float32")
-    images[1] = 3.7 / 255  # the nearest of 256 levels is the fourth, the first of the second bar
+    images[1] = 16.6 / 255  # the nearest of 256 levels is 17, the last of the first range above 0
+    images[2] = 18 / 255  # the first of the second
     images[-1] = 1
-    rest = np.random.default_rng(0).random((10, 28, 28, 1), "float32") * 0.1 + 0.4
-    images[2:12] = rest  # something above 0 for each ridge
+    images[3:13] = np.random.default_rng(0).random((10, 28, 28, 1), "float32") * 0.02 + 0.44  # levels 112 to 118
     whole = plotting.plot_pixel_values(Split(images, np.arange(5_011) % 10), NAMES).axes[0]
     left, width, height = bars(whole).T
-    np.testing.assert_allclose(left, np.arange(64) / 64)
-    np.testing.assert_allclose(width, 1 / 64)
-    assert height.sum() == 784 * 5_011
-    assert (height[0], height[1], height[-1]) == (784 * 4_999, 784, 784)
-    assert (whole.get_yscale(), whole.get_xlabel(), whole.get_ylabel()) == ("log", "pixel value", "pixels")
+    np.testing.assert_allclose(width, 17 / 255)
+    np.testing.assert_allclose(left, np.arange(-1, 15) * 17 / 255, atol=1e-12)
+    found = np.zeros(16)
+    found[[0, 1, 2, 7, 15]] = 4_998, 1, 1, 10, 1  # the seventh range holds 103 to 119
+    np.testing.assert_allclose(height, 100 * found / 5_011)
+    assert all(bar.get_y() == 0 for bar in whole.patches) and whole.get_ylim()[0] == 0
+    assert [same_color(bar.get_facecolor(), BLIND[7]) for bar in whole.patches] == [True] + [False] * 15
+    assert [text for text, _, _ in words(whole)] == ["exactly 0: 99.7 %"]
+    shown = whole.get_yscale(), whole.get_xlabel(), whole.get_ylabel()
+    assert shown == ("linear", "pixel value", "share of all pixels, %")
     assert whole.get_title() == "all pixels"
 
 
@@ -1210,7 +1215,7 @@ def test_ridges_show_where_the_pixels_of_each_class_lie():
         corners = filled.get_paths()[0].vertices
         assert corners[corners[:, 1].argmax(), 0] == pytest.approx((k + 1) / 10 - 0.01, abs=0.01)
         assert corners[:, 0].min() > k / 10 and corners[:, 0].max() <= 1
-        assert same_color(filled.get_facecolor()[0][:3], BLIND[k])
+        assert same_color(filled.get_facecolor()[0][:3], plotting.CLASS_COLOURS[k])
         assert axes.get_xlim() == (-0.02, 1.02)
         assert axes.get_xlabel() == ("pixel value" if k == 9 else "") and (len(axes.get_xticks()) > 0) == (k == 9)
     assert ridges[0].get_title() == "pixels above 0, class by class"
@@ -1236,7 +1241,7 @@ def test_violins_of_ink_are_sorted_by_the_mean_of_the_class():
         (violin,) = (v for v in violins if round(v.get_paths()[0].vertices[:, 1].mean()) == i)
         reach = violin.get_paths()[0].vertices[:, 0]
         np.testing.assert_allclose([reach.min(), reach.max()], [0.005 * i**2, 0.005 * i**2 + 0.005], atol=1e-6)
-        assert same_color(violin.get_facecolor()[0][:3], seaborn.desaturate(BLIND[k], 0.75))
+        assert same_color(violin.get_facecolor()[0][:3], seaborn.desaturate(plotting.CLASS_COLOURS[k], 0.75))
     ((_, means, _),) = dots(axes)
     np.testing.assert_allclose(means, [(0.005 * i**2 + 0.002, i) for i in range(10)], atol=1e-6)
     ((_, line),) = lines(axes)
@@ -1272,15 +1277,19 @@ def test_twins_stand_closest_first_above_all_distances():
     left, width, height = bars(below).T
     assert height.sum() == 4 and len(height) == 80
     np.testing.assert_allclose([left[0], left[-1] + width[-1]], [0.1, 0.4])
-    ((label, line),) = lines(below)
-    assert label == "threshold" and line[:, 0].tolist() == [0.15, 0.15] and list(legend(below)) == ["threshold"]
+    ((_, line),) = lines(below)
+    assert line[:, 0].tolist() == [0.15, 0.15] and words(below) == [("threshold", 4, 0)]
     assert (below.get_yscale(), below.get_ylabel()) == ("log", "test images")
+    assert below.get_xlabel() == "distance to the nearest training image (root of the MSE; white to black is 1)"
 
 
 def test_pixel_cost_is_cross_entropy_with_the_entropy_as_its_floor():
     (axes,) = plotting.plot_pixel_cost([0, 0.25, 1]).axes
     (floor, entropy), *curves = lines(axes)
     p = entropy[:, 0]
+    assert 0 < p[0] < 1e-5 and 1 - 1e-5 < p[-1] < 1 and (np.diff(p) > 0).all()
+    inside = curves[2][1]  # of x = 0.25: no end of it may look cheap
+    assert min(inside[0, 1], inside[-1, 1]) > axes.get_ylim()[1]
     assert floor == "entropy: the floor" and axes.lines[0].get_linestyle() == ":"
     np.testing.assert_allclose(entropy[:, 1], -p * np.log(p) - (1 - p) * np.log(1 - p))
     expected = {"x = 0": -np.log(1 - p), "x = 0.25": -0.25 * np.log(p) - 0.75 * np.log(1 - p), "x = 1": -np.log(p)}
@@ -1311,6 +1320,7 @@ def test_number_line_has_its_marks_in_place_and_the_stretch_between_two_shaded()
     ]
     low, high = axes.get_xlim()
     assert 0 < low < 10 and 50 < high < 60
+    assert axes.get_title() == "Between the floor and the mean image"
 
 
 # PCA, convolutions, whole numbers.
@@ -1322,7 +1332,7 @@ def test_components_have_a_colour_for_each_sign_and_white_at_zero():
     components[1, 1] = 0.5
     first, *others = plotting.plot_components(mean, components).axes
     np.testing.assert_array_equal(picture(first), mean)
-    assert [axes.get_title() for axes in (first, *others)] == ["mean", "1", "2"]
+    assert [axes.get_title() for axes in (first, *others)] == ["mean", "z[0]", "z[1]"]
     for axes, component, reach in zip(others, components, (4, 0.5), strict=True):
         assert picture(axes).shape == (28, 28) and (picture(axes)[0, :3] == component[:3]).all()
         assert axes.images[0].get_clim() == (-reach, reach) and axes.images[0].get_cmap().name == "PuOr"
