@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter
-from scipy.special import logsumexp, xlogy
+from scipy.special import logsumexp, ndtr, xlogy
 from sklearn import config_context
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import mutual_info_score, pairwise_distances_chunked
@@ -648,6 +648,31 @@ def codes_of(model, images):
         Codes, (n, latent_dim).
     """
     return getattr(model, "code", model.encode)(images)
+
+
+def share_by_cell(codes, cells=20):
+    """How evenly codes of two numbers fill a normal distribution of their own mean and covariance.
+
+    The plane is cut into cells of equal mass under that distribution, in which codes drawn from it would lie evenly.
+    Codes are first turned into independent latents of spread 1 (Cholesky), then into their shares below, Phi(z).
+
+    Args:
+        codes: Codes, (n, 2).
+        cells: Number of cells on each side.
+
+    Returns:
+        Array (cells, cells): codes in a cell over codes in a cell on average. 1 is a cell's even share.
+
+    Raises:
+        ValueError: The codes have not two numbers each.
+    """
+    codes = np.asarray(codes, "float64")
+    if codes.ndim != 2 or codes.shape[1] != 2:
+        raise ValueError(f"codes have shape {codes.shape}; expected (n, 2).")
+    factor = np.linalg.cholesky(np.cov(codes.T))
+    below = ndtr(np.linalg.solve(factor, (codes - codes.mean(axis=0)).T))
+    counts, _, _ = np.histogram2d(*below, bins=cells, range=[[0, 1], [0, 1]])
+    return counts / counts.mean()
 
 
 def _decoded(model, z):

@@ -124,6 +124,11 @@ class CodeSpace:
     high: np.ndarray
     order: np.ndarray
 
+    @property
+    def ranges(self):
+        """Lowest and highest value of each slider, (latent_dim, 2): the middle 99 % of ``codes``."""
+        return np.stack([self.low, self.high], axis=1)
+
     def says(self, latent):
         """What is known of a latent, for people: ``"KL 2.1 nats"``."""
         return f"{self.measure} {self.importance[latent]:.{2 if self.importance[latent] < 1 else 1}f}" + (

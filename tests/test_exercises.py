@@ -285,3 +285,84 @@ def test_better_thief(tiny, monkeypatch, capsys):
         capsys.readouterr()
         assert exercises.check("06.3", answer, tiny, "garment_classifier", Grey()) is False
         assert word in capsys.readouterr().out
+
+
+class Panels:
+    """A decoder by hand: each latent sets the ink of three rows to half of itself plus a half, the rest stays white."""
+
+    latent_dim = 2
+
+    def decode(self, z):
+        images = np.zeros((len(z), 28, 28, 1), "float32")
+        for latent in range(2):
+            images[:, 10 * latent : 10 * latent + 3] = (0.5 + np.asarray(z)[:, latent] / 2).reshape(-1, 1, 1, 1)
+        return images
+
+    def code(self, images):
+        return np.asarray(images)[:, [0, 10], 0, 0] * 2 - 1
+
+
+def rejected(capsys, number, wrong, *context):
+    """Each wrong answer of a dict {word: answer} is refused with a hint that holds the word."""
+    for word, answer in wrong.items():
+        capsys.readouterr()
+        assert exercises.check(number, answer, *context) is False, word
+        assert word in capsys.readouterr().out
+
+
+def test_top_slider(tiny, capsys):
+    class Three:
+        """The KL of the latents, one image in two at mean m and else at 0: a quarter of m squared."""
+
+        is_variational, latent_dim = True, 3
+
+        def encode(self, images):
+            mean = np.zeros((len(images), 3), "float32")
+            mean[::2] = 1, 3, 2
+            return mean, np.zeros_like(mean)
+
+    assert exercises.check("07.1", 1, Three(), tiny.test.images[:20]) is True
+    wrong = {"z[2] has 1 latents above": 2, "z[0] has 2": 0, "0 to 2": 3, "latents are numbered": 1.5}
+    rejected(capsys, "07.1", wrong, Three(), tiny.test.images[:20])
+
+
+def test_boot_from_one_latent(capsys):
+    """Of two training garments the boot has ink in the upper rows, the sneaker in the lower ones."""
+    train = Split(np.rint(255 * Panels().decode([[1, -1], [-1, 1]])).astype("uint8"), np.array([9, 7]))
+    start, ranges = np.array([-1.0, -0.2], "float32"), np.array([[-1, 1], [-1, 1]])
+    assert exercises.check("07.2", [0.9, -0.2], Panels(), start, ranges, train) is True
+    wrong = {"0 latents moved": start, "2 latents moved": [0.9, -1], "z[0] goes from -1.00 to 1.00": [1.2, -0.2]}
+    wrong |= {"its class is 7": [-1, 0.5], "finite numbers": [np.nan, 0.3]}
+    rejected(capsys, "07.2", wrong, Panels(), start, ranges, train)
+
+
+def test_hole_near_a_garment(capsys):
+    """Codes are -1 or 1, so a spread is 1. Garments have ink at the foot, which no code draws: all pictures are far."""
+    garments = Panels().decode(np.array([[-1.0, -1.0], [1.0, 1.0]] * 5))
+    garments_with_feet, start = garments.copy(), np.array([-1.0, -1.0])
+    garments_with_feet[:, 25:] = 1
+    context = Panels(), start, garments_with_feet  # [0, -1]: root of (3 rows of .25 and 3 of 1, over 28) is .366
+    assert exercises.check("07.3", [0, -1], *context) is True
+    rejected(capsys, "07.3", {"z[0] is 1.50 spreads away": [0.5, -1], "give one code": [0.0]}, *context)
+    rejected(capsys, "07.3", {"a garment is 0.115 away": [-0.3, -1]}, Panels(), start, garments)
+    rejected(capsys, "07.3", {"z[1] is 1.50 spreads away": np.zeros(2)}, Panels(), np.array([-1.0, -1.5]), garments)
+
+
+def test_region_of_one_latent(capsys):
+    codes, ranges = np.zeros((4, 2)), np.array([[-1, 1], [-0.3, 0.3]])  # ink moves by 1 in the upper rows, by .3 below
+    region = np.zeros((28, 28), bool)
+    region[0, :12] = True
+    context = Panels(), codes, ranges, 0
+    assert exercises.check("07.4", region, *context) is True
+    assert exercises.check("07.4", region[..., None].astype(int).tolist(), *context) is True
+    few, blank, both, other = np.zeros((4, 28, 28))
+    few[0, :7] = blank[20] = both[0, :10] = both[10, :24] = other[10] = 1
+    wrong = {
+        "7 pixels": few,
+        "changes the ink there by 0.00": blank,
+        "z[1] by 0.21": both,
+        "an array (28, 28)": region[0],
+    }
+    rejected(capsys, "07.4", wrong | {"True at its": region * 0.5}, *context)
+    rejected(capsys, "07.4", {"z[1] changes the ink there by 0.21, z[0] by 0.29": both}, Panels(), codes, ranges, 1)
+    assert exercises.check("07.4", other, Panels(), codes, ranges, 1) is True

@@ -728,6 +728,27 @@ def test_gap_that_has_no_meaning_is_refused(codes, factor, message):
         metrics.mutual_information_gap(codes, {"shade": np.array(factor)})
 
 
+def test_share_by_cell_of_four_clumps_by_hand():
+    """Codes at (+-1, +-1) have mean 0 and, all but, spread 1; Phi(-1) = .16 and Phi(1) = .84 fall into outer cells."""
+    corners = np.repeat([[-1, -1], [-1, 1], [1, -1], [1, 1]], 250, axis=0)
+    wanted = np.zeros((4, 4))
+    wanted[[0, 0, 3, 3], [0, 3, 0, 3]] = 4  # a quarter of the codes in a sixteenth of the cells
+    np.testing.assert_array_equal(metrics.share_by_cell(corners, cells=4), wanted)
+    np.testing.assert_array_equal(metrics.share_by_cell(corners, cells=2), np.ones((2, 2)))
+
+
+def test_share_by_cell_is_even_for_a_normal_distribution_of_any_scale_and_tilt():
+    codes = np.random.default_rng(1).standard_normal((40_000, 2)) @ [[2.0, 1.0], [0.0, 0.3]] + [5, -7]
+    shares = metrics.share_by_cell(codes, cells=5)
+    assert shares.mean() == pytest.approx(1)
+    assert np.abs(shares - 1).max() < 0.1, "1,600 a cell, give or take 40"
+
+
+def test_share_by_cell_wants_two_latents():
+    with pytest.raises(ValueError, match=r"shape \(5, 3\); expected \(n, 2\)"):
+        metrics.share_by_cell(np.zeros((5, 3)))
+
+
 @pytest.fixture(scope="module")
 def garment_classifier():
     return classifier.build()

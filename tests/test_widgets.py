@@ -130,6 +130,7 @@ def test_survey_of_a_vae_orders_by_kl_and_finds_the_dead_latent(tiny):
     # the dead latent's posterior is the prior, so its slider still covers the prior
     assert space.low[1] == pytest.approx(-2.58, abs=0.5) and space.high[1] == pytest.approx(2.58, abs=0.5)
     assert space.says(2) == f"KL {kl[2]:.{1 if kl[2] >= 1 else 2}f} nats"
+    np.testing.assert_array_equal(space.ranges, np.percentile(space.codes, [0.5, 99.5], axis=0).T)
 
 
 def test_survey_of_an_autoencoder_orders_by_variance_and_gives_a_constant_unit_room(tiny):
