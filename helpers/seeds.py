@@ -189,12 +189,6 @@ def difference(table, by, value, first, second, pair="seed"):
         ValueError: There is no such column or group, there are several trials of one seed, or fewer than two seeds in
             common.
     """
-    one, other = _sides(table, by, value, first, second, pair)
-    return _difference(one - other)
-
-
-def _sides(table, by, value, first, second, pair="seed"):
-    """The values of two groups as a pair of Series with the same index, the pairs that both have."""
     columns = _listed(by)
     rows = _finished(table, [*columns, value, pair]).dropna(subset=[value])
     sides = []
@@ -204,18 +198,29 @@ def _sides(table, by, value, first, second, pair="seed"):
         if of_group[pair].duplicated().any():
             raise ValueError(f"{group!r} has several trials of one {pair}: name in `by` what else tells them apart.")
         sides.append(of_group.set_index(pair)[value])
-    common = sides[0].index.intersection(sides[1].index)
-    if len(common) < 2:
+    change = (sides[0] - sides[1]).dropna()
+    if len(change) < 2:
         raise ValueError(
-            f"{first!r} and {second!r} have {len(common)} finished {pair}s in common; a spread needs at least two."
+            f"{first!r} and {second!r} have {len(change)} finished {pair}s in common; a spread needs at least two."
         )
-    return sides[0][common], sides[1][common]
+    return Difference(float(change.mean()), float(change.std(ddof=1) / np.sqrt(len(change))), len(change))
 
 
-def _difference(changes):
-    """A `Difference` from one change for each pair, (n,)."""
-    count = len(changes)
-    return Difference(float(np.mean(changes)), float(np.std(changes, ddof=1) / np.sqrt(count)), count)
+def tie(table, by, value, first, second, pair="seed"):
+    """Whether two groups of trials cannot be told apart: `difference` with its 95 % interval holding 0.
+
+    Args:
+        table: Table as `sweeps.run` returns it; failed trials do not count.
+        by: Column, or list of columns, that tell the groups apart.
+        value: Column to compare.
+        first: Value of ``by`` in the first group, a tuple for several columns.
+        second: Value of ``by`` in the second group.
+        pair: Column that names the pairs.
+
+    Raises:
+        ValueError: What `difference` raises.
+    """
+    return difference(table, by, value, first, second, pair).tie
 
 
 def interaction(table, by, value, first, second, condition, here, there):
@@ -241,16 +246,25 @@ def interaction(table, by, value, first, second, condition, here, there):
         A `Difference`: (first - second) here, minus (first - second) there.
 
     Raises:
-        ValueError: What `difference` raises, or fewer than two seeds have all four trials.
+        ValueError: There is no such column or group, there are several trials of one seed, or fewer than two seeds have
+            all four trials.
     """
-    changes = []
-    for place in (here, there):
-        one, other = _sides(table, [by, condition], value, (first, place), (second, place))
-        changes.append(one - other)
-    change = (changes[0] - changes[1]).dropna()
-    if len(change) < 2:
-        raise ValueError(f"{len(change)} seeds have all four trials; a spread needs at least two.")
-    return _difference(change)
+    four = [(group, place) for group in (first, second) for place in (here, there)]
+    sides = _in_common(table, [by, condition], value, four)
+    change = (sides[0] - sides[2]) - (sides[1] - sides[3])
+    return Difference(float(change.mean()), float(change.std(ddof=1) / np.sqrt(len(change))), len(change))
+
+
+def _in_common(table, by, value, groups):
+    """The values of some groups as a list of Series, for the seeds that all of them have."""
+    wide = by_seed(table, by, value)
+    missing = [group for group in groups if group not in wide]
+    if missing:
+        raise ValueError(f"there are no finished trials of {missing[0]!r}.")
+    common = wide[groups].dropna()
+    if len(common) < 2:
+        raise ValueError(f"{len(common)} seeds have trials of all of {groups}; a spread needs at least two.")
+    return [common[group] for group in groups]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -288,29 +302,13 @@ def pairing(table, by, value, first, second):
         A `Pairing`.
 
     Raises:
-        ValueError: What `difference` raises.
+        ValueError: What `interaction` raises, for two groups.
     """
-    one, other = _sides(table, by, value, first, second)
+    one, other = _in_common(table, by, value, [first, second])
     low, high = stats.ttest_ind(one, other, equal_var=False).confidence_interval(0.95)
+    paired = difference(table, by, value, first, second).half_width
     correlation = np.corrcoef(one, other)[0, 1]
-    return Pairing(float(correlation), _difference(one - other).half_width, float(high - low) / 2)
-
-
-def tie(table, by, value, first, second, pair="seed"):
-    """Whether two groups of trials cannot be told apart: `difference` with its 95 % interval holding 0.
-
-    Args:
-        table: Table as `sweeps.run` returns it; failed trials do not count.
-        by: Column, or list of columns, that tell the groups apart.
-        value: Column to compare.
-        first: Value of ``by`` in the first group, a tuple for several columns.
-        second: Value of ``by`` in the second group.
-        pair: Column that names the pairs.
-
-    Raises:
-        ValueError: What `difference` raises.
-    """
-    return difference(table, by, value, first, second, pair).tie
+    return Pairing(float(correlation), paired, float(high - low) / 2)
 
 
 def best(table, by, value, pair="seed"):

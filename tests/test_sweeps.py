@@ -807,8 +807,10 @@ def test_interaction_is_the_difference_of_two_differences():
     assert seeds.interaction(table, "net", "loss", "x", "y", "rate", 2, 1).mean == pytest.approx(2.5)
     lone = table[(table["rate"] == 1) | (table["seed"] < 2)]
     assert seeds.interaction(lone, "net", "loss", "x", "y", "rate", 1, 2).count == 2, "seeds with all four trials"
+    with pytest.raises(ValueError, match=r"no finished trials of \('x', 3\)"):
+        seeds.interaction(table, "net", "loss", "x", "y", "rate", 3, 1)
     apart = table.assign(seed=table["seed"] + 2 * (table["rate"] == 2))
-    with pytest.raises(ValueError, match="1 seeds have all four trials"):
+    with pytest.raises(ValueError, match="1 seeds have trials of all of"):
         seeds.interaction(apart, "net", "loss", "x", "y", "rate", 1, 2)
 
 
