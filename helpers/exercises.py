@@ -4,6 +4,7 @@ A check works out the truth by its own means, from data or from a formula; no an
 """
 
 import itertools
+import json
 
 import numpy as np
 from scipy import integrate, stats
@@ -308,19 +309,30 @@ def _latents_that_suffice(answer, vae, images):
 
 
 @exercise("05.1")
-def _minutes_of_a_sweep(answer):
-    trials, seconds, workers = 4 * 3 * 5, 40, 2
-    minutes = trials * seconds / workers / 60
-    answer = float(answer)
-    if abs(answer - minutes) < 0.01:
+def _sweep_of_ones_own(answer, base):
+    wanted = []
+    for size, rate, seed in itertools.product((5, 20), (1e-3, 2e-3), (1, 2, 3)):
+        changed = {"arguments": base["arguments"] | {"latent_dim": size}, "recipe": base["recipe"] | {}}
+        changed["recipe"]["learning_rate"] = rate
+        wanted.append(base | changed | {"seed": seed})
+    if isinstance(answer, dict) or not all(isinstance(config, dict) for config in answer):
+        return "a sweep is a list of configurations, and each of them is a dict."
+    texts, right = (sorted(json.dumps(config, sort_keys=True) for config in configs) for configs in (answer, wanted))
+    if texts == right:
         return None
-    if abs(answer - minutes * workers) < 0.01:
-        return "two workers train side by side."
-    if abs(answer - minutes * 60) < 0.01:
-        return "these are seconds."
-    if abs(answer - minutes / 5) < 0.01:
-        return "each setting is trained with each of the five seeds."
-    return "count the trainings: rates times activations times seeds."
+    for field, part in {"latent_dim": "arguments", "learning_rate": "recipe"}.items():
+        if any(field in config for config in answer):
+            return f"{field} does not stand beside the model; it belongs into the dict {part!r}."
+        lost = [name for name in base[part] if not all(name in config.get(part, {}) for config in answer)]
+        if lost:
+            return f"{lost[0]!r} of {part!r} in base is gone: the new dict replaced the old one."
+    if not all("seed" in config for config in answer):
+        return "no seed: one training of each setting cannot tell an effect from luck."
+    if len(set(texts)) == 1 < len(texts):
+        return "all configurations are equal: one dict was changed again and again. Copy it in each round."
+    return (
+        f"there are {len(set(texts))} different configurations; wanted are 2 sizes x 2 rates x 3 seeds, and no other."
+    )
 
 
 def _paired(table, first, second):
@@ -336,6 +348,10 @@ def _half_width_of_a_difference(answer, table, first, second):
     answer = float(answer)
     if abs(answer - truth) < 0.01 * truth:
         return None
+    if abs(answer + truth) < 0.01 * truth:
+        return "a half width is a length and has no sign: take the quantile at 0.975."
+    if abs(answer - 2 * truth) < 0.01 * truth:
+        return "that is the whole interval; half of it is wanted."
     if abs(answer - 1.96 * error) < 0.01 * truth:
         return "1.96 is for many seeds; take Student's t."
     if abs(answer - error) < 0.01 * truth:
@@ -356,7 +372,8 @@ def _seeds_that_settle_it(answer, table, first, second):
         name: int(n[np.argmax(factor * errors < abs((a - b).mean()))])
         for name, factor in {"t": stats.t.ppf(0.975, n - 1), "1.96": 1.96}.items()
     }
-    answer = int(answer)
+    if int(answer) != answer or answer < 2:
+        return "seeds are counted: a whole number, at least two."
     if answer == first_of["t"]:
         return None
     if answer == first_of["1.96"]:
@@ -364,6 +381,44 @@ def _seeds_that_settle_it(answer, table, first, second):
     return (
         f"with {answer} seeds the interval {'still holds 0' if answer < first_of['t'] else 'is narrower than needed'}."
     )
+
+
+_VERDICTS = (  # differences here, differences there, and the slip of a function that gets the pair wrong
+    (
+        [-0.9, -0.8, -1.0],
+        [-1.9, 0.2, -1.1],
+        "two verdicts are compared, one of which is a tie; ask about the differences here - there.",
+    ),
+    (
+        [-0.9, -0.8, -1.0],
+        [-2.2, -2.3, -2.1],
+        "both differences are clear, but one is larger: that is a dependence too.",
+    ),
+    (
+        [-2.2, -2.3, -2.1],
+        [-0.9, -0.8, -1.0],
+        "whether here or there is larger does not matter: take the size of the mean.",
+    ),
+    ([1.0, 5.0, 9.0], [2.1, 6.0, 9.9], "the seeds are the same here and there: subtract seed by seed."),
+    ([0.0, 0.5, 1.0], [-1.0, 0.0, -0.5], "three seeds need Student's t; 1.96 is for many."),
+)
+
+
+@exercise("05.4")
+def _verdict_on_a_condition(answer):
+    if not callable(answer):
+        return "give the function itself, without calling it: answer = depends."
+    rng = np.random.default_rng(5)
+    draws = [rng.normal(scale=1.0, size=(2, seeds)) + [[shift], [0]] for seeds in (3, 5, 8) for shift in (0, 1, 3)]
+    general = "the 95 % interval of here - there, by Student's t with n - 1 degrees of freedom: does it leave out 0?"
+    for here, there, hint in (*_VERDICTS, *((*draw, general) for draw in draws)):
+        here, there = np.array(here), np.array(there)
+        said = answer(here.copy(), there.copy())
+        if not isinstance(said, bool | np.bool_):
+            return f"the function returns {said!r}; it should return True or False."
+        if said != (stats.ttest_rel(here, there).pvalue < 0.05):
+            return f"for here = {here.round(1).tolist()} and there = {there.round(1).tolist()}, it says {said}: {hint}"
+    return None
 
 
 # --------------------------------------------------------------------------------------------------

@@ -648,6 +648,35 @@ def plot_estimates(groups, truth, title="", xlabel=""):
 
 
 @in_own_style
+def plot_coverage(panels, truth=0.0, title="", xlabel=""):
+    """Intervals as bars below one another, a panel for each way of making them; those that miss the truth are marked.
+
+    Args:
+        panels: Dict of label to (centres, half widths), each (n,).
+        truth: The number that all intervals should hold; drawn as a line.
+        title: Text above the figure.
+        xlabel: Text below.
+    """
+    n = max(len(centres) for centres, _ in panels.values())
+    alt = f"{n} intervals as bars in each panel, a line at the true value, those that miss it in another colour: "
+    figure = _figure(7.6, 0.09 * n + 1.2, alt + ", ".join(panels) + ".")
+    drawn = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, (label, (centres, half_widths)) in zip(drawn, panels.items(), strict=True):
+        misses = np.abs(np.asarray(centres) - truth) > half_widths
+        for missed, colour in ((False, COLOURS[0]), (True, COLOURS[3])):
+            of_kind = np.flatnonzero(misses == missed)
+            low, high = (np.asarray(centres) + sign * np.asarray(half_widths) for sign in (-1, 1))
+            axes.hlines(of_kind, low[of_kind], high[of_kind], color=colour, linewidth=2.4 if missed else 1.4)
+        axes.axvline(truth, color="black", linewidth=1, linestyle="--")
+        axes.set(yticks=[])
+        axes.set_title(f"{label}: {misses.sum()} of {len(misses)} miss", fontsize=10)
+        _despine(axes, left=True)
+    drawn[0].set_xlabel(xlabel)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+@in_own_style
 def plot_convergence(draws, truth, title="", ylabel="", first=10):
     """A Monte Carlo mean as draws come in, with two standard errors on either side.
 
@@ -1461,8 +1490,36 @@ def plot_trials(table, by, value, title="", xlabel=None):
 
 
 @in_own_style
+def plot_differences(differences, title="", xlabel=""):
+    """Differences over seeds with their 95 % intervals, a row for each; a tie is hollow.
+
+    Args:
+        differences: Dict of label to `seeds.Difference`, from the top row down.
+        title: Text above the figure.
+        xlabel: Text below.
+    """
+    alt = f"A point with its 95 % interval in each row, and a line at 0: {', '.join(differences)}."
+    figure = _figure(7.6, 0.36 * len(differences) + 1.0, alt)
+    axes = figure.subplots()
+    for row, found in enumerate(differences.values()):
+        colour = "0.45" if found.tie else COLOURS[0]
+        axes.hlines(row, found.mean - found.half_width, found.mean + found.half_width, color=colour, linewidth=1.6)
+        axes.scatter(found.mean, row, s=36, zorder=3, facecolor="white" if found.tie else colour, edgecolor=colour)
+        note = f"{found.mean:+.2f} ± {found.half_width:.2f}{'  tie' if found.tie else ''}"
+        place = (1.01, row), ("axes fraction", "data")
+        axes.annotate(note, place[0], xycoords=place[1], va="center", fontsize=8, annotation_clip=False)
+    axes.axvline(0, color="black", linewidth=0.9, linestyle="--")
+    axes.set(yticks=range(len(differences)), yticklabels=differences, ylim=(len(differences) - 0.5, -0.5))
+    axes.set(title=title, xlabel=xlabel)
+    _despine(axes, left=True)
+    return figure
+
+
+@in_own_style
 def plot_sweeps(tables, value, title="Every training is a dot", xlabel=None):
     """All trainings of several sweeps on one line each, by distance from the sweep's best mean.
+
+    The axis is linear from -1 to 1, on a grey ground, and logarithmic beyond; the text below says so.
 
     Args:
         tables: Dict of label to table of a sweep, with columns variant and seed; settings of which a trial failed are
@@ -1480,6 +1537,7 @@ def plot_sweeps(tables, value, title="Every training is a dot", xlabel=None):
         jitter = np.random.default_rng(1).uniform(-0.22, 0.22, len(found))
         axes.scatter(behind, row + jitter, color=colour, s=30, alpha=0.8, linewidths=0)
         low, high = min(low, behind.min()), max(high, behind.max())
+    axes.axvspan(-1, 1, color="0.95", linewidth=0, zorder=0)
     axes.axvline(0, color="black", linewidth=0.8, linestyle="--")
     axes.set_xscale("symlog", linthresh=1, linscale=1.2)
     ticks = [tick for tick in (-2, -1, -0.5, 0, 0.5, 1, 2, 5, 10, 20, 50, 100, 200) if low <= tick <= high]
@@ -1487,8 +1545,7 @@ def plot_sweeps(tables, value, title="Every training is a dot", xlabel=None):
     axes.minorticks_off()
     axes.set_xlim(low - 0.15, 1.2 * high)
     axes.set(yticks=range(len(tables)), yticklabels=tables, ylim=(len(tables) - 0.5, -0.5), title=title)
-    axes.set(
-        xlabel=f"{xlabel or value + ', above the best mean of its row'}\n(equal steps up to 1, logarithmic beyond)"
-    )
+    scale = "linear from -1 to 1 (grey), logarithmic beyond"
+    axes.set(xlabel=f"{xlabel or f'{value}, above the best mean of its row'}\n{scale}")
     _despine(axes, left=True)
     return figure

@@ -81,6 +81,63 @@ def summary(table, by, value):
     )
 
 
+def by_seed(table, by, value):
+    """One row for each seed and one column for each setting.
+
+    Args:
+        table: Table as `sweeps.run` returns it; failed trials do not count.
+        by: Column, or list of columns, that tell the settings apart.
+        value: Column to show.
+
+    Returns:
+        A pandas DataFrame, seeds in ascending order, settings in the order of the table; NaN where a setting has no
+        finished trial of a seed.
+
+    Raises:
+        ValueError: There is no such column, or a setting has several trials of one seed.
+    """
+    rows = _finished(table, [*_listed(by), "seed", value])
+    if rows.duplicated([*_listed(by), "seed"]).any():
+        raise ValueError("a setting has several trials of one seed: name in `by` what else tells them apart.")
+    wide = rows.pivot(index="seed", columns=by, values=value)
+    return wide[list(dict.fromkeys(rows[by] if isinstance(by, str) else rows[by].itertuples(index=False, name=None)))]
+
+
+def winners(table, by, value):
+    """The setting with the lowest value, seed by seed.
+
+    Args:
+        table: Table as `sweeps.run` returns it; failed trials do not count.
+        by: Column, or list of columns, that tell the settings apart.
+        value: Column in which less is better.
+
+    Returns:
+        Dict of seed to setting.
+
+    Raises:
+        ValueError: What `by_seed` raises.
+    """
+    return by_seed(table, by, value).idxmin(axis=1).to_dict()
+
+
+def deviations(table, by, values):
+    """What is left of some columns when the mean of each setting is taken off: the part of the seed.
+
+    Args:
+        table: Table as `sweeps.run` returns it; failed trials do not count.
+        by: Column, or list of columns, that tell the settings apart.
+        values: List of columns.
+
+    Returns:
+        A pandas DataFrame with these columns and one row for each finished trial.
+
+    Raises:
+        ValueError: There is no such column.
+    """
+    rows = _finished(table, [*_listed(by), *values])
+    return rows[values] - rows.groupby(by)[values].transform("mean")
+
+
 @dataclasses.dataclass(frozen=True)
 class Difference:
     """A mean difference between two groups of trials, paired by seed.
@@ -166,6 +223,94 @@ def tie(table, by, value, first, second, pair="seed"):
     return difference(table, by, value, first, second, pair).tie
 
 
+def interaction(table, by, value, first, second, condition, here, there):
+    """Whether a difference depends on a condition: the difference here minus the difference there, seed by seed.
+
+    An interval that holds 0 in one place and not in the other does not answer that: the difference between
+    "significant" and "not significant" need not itself be significant.
+
+    Source: Gelman, Stern, "The difference between 'significant' and 'not significant' is not itself statistically
+    significant" (2006).
+
+    Args:
+        table: Table as `sweeps.run` returns it; failed trials do not count.
+        by: Column that tells the two groups apart.
+        value: Column to compare.
+        first: Value of ``by`` in the first group.
+        second: Value of ``by`` in the second group.
+        condition: Column of the condition.
+        here: One value of ``condition``.
+        there: Another value of it.
+
+    Returns:
+        A `Difference`: (first - second) here, minus (first - second) there.
+
+    Raises:
+        ValueError: There is no such column or group, there are several trials of one seed, or fewer than two seeds have
+            all four trials.
+    """
+    four = [(group, place) for group in (first, second) for place in (here, there)]
+    sides = _in_common(table, [by, condition], value, four)
+    change = (sides[0] - sides[2]) - (sides[1] - sides[3])
+    return Difference(float(change.mean()), float(change.std(ddof=1) / np.sqrt(len(change))), len(change))
+
+
+def _in_common(table, by, value, groups):
+    """The values of some groups as a list of Series, for the seeds that all of them have."""
+    wide = by_seed(table, by, value)
+    missing = [group for group in groups if group not in wide]
+    if missing:
+        raise ValueError(f"there are no finished trials of {missing[0]!r}.")
+    common = wide[groups].dropna()
+    if len(common) < 2:
+        raise ValueError(f"{len(common)} seeds have trials of all of {groups}; a spread needs at least two.")
+    return [common[group] for group in groups]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pairing:
+    """What pairing by seed does to an interval.
+
+    Attributes:
+        correlation: Correlation of the two groups over their seeds, -1 to 1.
+        paired: Half of the 95 % interval of the mean difference, pairs of one seed subtracted.
+        unpaired: The same without pairs, from the spread of each group.
+    """
+
+    correlation: float
+    paired: float
+    unpaired: float
+
+    def __str__(self):
+        return f"correlation {self.correlation:+.2f}, paired ± {self.paired:.2f}, unpaired ± {self.unpaired:.2f} (95 %)"
+
+
+def pairing(table, by, value, first, second):
+    """How far the values of one seed go together in two groups, and the interval with and without pairs.
+
+    Source: Welch, "The generalization of Student's problem when several different population variances are
+    involved" (1947), for the interval without pairs.
+
+    Args:
+        table: Table as `sweeps.run` returns it; failed trials do not count.
+        by: Column, or list of columns, that tell the groups apart.
+        value: Column to compare.
+        first: Value of ``by`` in the first group, a tuple for several columns.
+        second: Value of ``by`` in the second group.
+
+    Returns:
+        A `Pairing`.
+
+    Raises:
+        ValueError: What `interaction` raises, for two groups.
+    """
+    one, other = _in_common(table, by, value, [first, second])
+    low, high = stats.ttest_ind(one, other, equal_var=False).confidence_interval(0.95)
+    paired = difference(table, by, value, first, second).half_width
+    correlation = np.corrcoef(one, other)[0, 1]
+    return Pairing(float(correlation), paired, float(high - low) / 2)
+
+
 def best(table, by, value, pair="seed"):
     """The groups from the lowest mean upwards, and which of them tie with the first.
 
@@ -194,3 +339,28 @@ def best(table, by, value, pair="seed"):
         half_width=[0.0, *(d.half_width for d in found)],
         tie=[False, *(d.tie for d in found)],
     )
+
+
+def chosen(tables, by, value):
+    """For each of several sweeps the setting chosen on validation images, and its figures on test images.
+
+    Args:
+        tables: Dict of label to table, as for `best`.
+        by: Column, or list of columns, that tell the settings apart.
+        value: Column in which less is better, "validation_" and a name; its twin "test_" and the name is reported.
+
+    Returns:
+        A pandas DataFrame with one row for each label: "chosen" (the setting with the lowest mean), "ties with it" and
+        "of" (how many other settings tie with it, and how many there are), "test" and "spread" (mean and standard
+        deviation over seeds of the twin).
+
+    Raises:
+        ValueError: What `best` raises.
+    """
+    rows = {}
+    for label, table in tables.items():
+        ranked = best(table, by, value)
+        final = summary(table, by, value.replace("validation_", "test_", 1)).loc[ranked.index[0]]
+        row = {"chosen": ranked.index[0], "ties with it": int(ranked["tie"].sum()), "of": len(ranked) - 1}
+        rows[label] = row | {"test": final["mean"], "spread": final["standard_deviation"]}
+    return pd.DataFrame.from_dict(rows, orient="index")

@@ -302,6 +302,26 @@ def read(place):
     return content["result"]
 
 
+def split_lost(table, by, value, limit):
+    """The settings of which every training came to something, and a count of lost trainings for the others.
+
+    A training is lost where it failed or ended above a limit. A setting with a lost training is left out as a whole:
+    the mean of its survivors would flatter it.
+
+    Args:
+        table: Table as `run` returns it.
+        by: Column that tells the settings apart.
+        value: Column in which less is better.
+        limit: Value above which a finished training counts as lost.
+
+    Returns:
+        Tuple (the rows of the settings without a loss, dict of setting to number of lost trainings).
+    """
+    lost = (table["status"] == "failed") | (table[value] > limit)
+    count = lost.groupby(table[by], sort=False).sum()
+    return table[table[by].map(count) == 0], count[count > 0].to_dict()
+
+
 def _canonical(config):
     """A configuration as text; equal configurations have equal texts."""
     try:

@@ -1,5 +1,6 @@
 """Checks: right, wrong with a hint, or not tried yet; and no answer makes one fail."""
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -19,7 +20,6 @@ PLAIN = {
     ),
     "02.1": (223_586, {222_176: "bias", 111_410: "encoder alone", 7: "eight layers"}),
     "04.1": (18_496, {18_432: "bias", 576: "32 channels", 903_168: "does not count", 3: "64 kernels"}),
-    "05.1": (20, {40: "side by side", 1200: "seconds", 4: "five seeds", 7: "count the trainings"}),
     "06.1": (10, {10**0.5: "last root", 6: "product", 18: "not the standard", 9: "means say", 2: "trace"}),
     "03.1": (0.818147, {0.596574: "variance", 0.818147 / np.log(2): "bits", -1: "closed form"}),
 }
@@ -209,6 +209,53 @@ def test_latents_that_suffice(tiny):
     assert [exercises.check("04.3", k, OneLatentCounts(), flat) for k in (1, 0, 2)] == [True, False, False]
 
 
+BASE = {
+    "model": "dense_vae",
+    "arguments": {"latent_dim": 10, "hidden": [64]},
+    "recipe": {"epochs": 1},
+    "data": {"slug": "tiny"},
+}
+
+
+def sweep_by_loops(keep_others=True, copied=True, numbers=(1, 2, 3)):
+    """The sweep that 05.1 asks for, or one with a slip."""
+    found, shared = [], copy.deepcopy(BASE)
+    for size in (5, 20):
+        for rate in (0.001, 0.002):
+            for seed in numbers:
+                config = copy.deepcopy(BASE) if copied else shared
+                config["arguments"] = {**(BASE["arguments"] if keep_others else {}), "latent_dim": size}
+                config["recipe"] = {**BASE["recipe"], "learning_rate": rate}
+                config["seed"] = seed
+                found.append(config)
+    return found
+
+
+def test_sweep_of_ones_own_may_be_written_in_any_order(capsys):
+    configs = sweep_by_loops()
+    for answer in (configs, configs[::-1], tuple(configs)):
+        assert exercises.check("05.1", answer, BASE) is True
+    unseeded = [{name: config[name] for name in BASE} for config in configs[::3]]
+    outside = [{**BASE, "latent_dim": size, "seed": 1} for size in (5, 20)]
+    rate_outside = [{**BASE, "learning_rate": rate, "seed": 1} for rate in (0.001, 0.002)]
+    slips = {
+        "no seed": unseeded,
+        "belongs into the dict 'arguments'": outside,
+        "belongs into the dict 'recipe'": rate_outside,
+        "'hidden' of 'arguments' in base is gone": sweep_by_loops(keep_others=False),
+        "changed again and again": sweep_by_loops(copied=False),
+        "there are 8 different": sweep_by_loops(numbers=(1, 2)),
+        "there are 11 different": [*configs[1:], configs[1]],
+        "is a list of configurations": configs[0],
+        "each of them is a dict": [1, 2],
+    }
+    for word, answer in slips.items():
+        capsys.readouterr()
+        assert exercises.check("05.1", answer, BASE) is False
+        assert word in capsys.readouterr().out
+    assert BASE["recipe"] == {"epochs": 1}, "the check leaves the base alone"
+
+
 PAIRS = pd.DataFrame(
     {
         "variant": ["a", "b"] * 3,
@@ -223,6 +270,7 @@ ERROR = DIFFERENCES.std(ddof=1) / np.sqrt(3)
 def test_half_width_of_a_difference(capsys):
     assert exercises.check("05.2", 4.302653 * ERROR, PAIRS.sample(frac=1, random_state=1), "a", "b") is True
     slips = {"many seeds": 1.96 * ERROR, "standard error": ERROR, "subtract": 7.0}
+    slips |= {"no sign": -4.302653 * ERROR, "whole interval": 2 * 4.302653 * ERROR}
     slips |= {"ddof=1": 4.302653 * DIFFERENCES.std() / np.sqrt(3), "root of the number": 4.302653 * np.sqrt(3) * ERROR}
     for word, answer in slips.items():
         capsys.readouterr()
@@ -235,9 +283,36 @@ def test_seeds_that_settle_it(capsys):
     halves = {n: stats.t.ppf(0.975, n - 1) * np.sqrt(3) * ERROR / np.sqrt(n) for n in (11, 12)}
     assert halves[12] < 1 / 6 < halves[11]
     assert exercises.check("05.3", 12, PAIRS, "a", "b") is True
-    for word, answer in {"still holds 0": 3, "narrower": 99, "t is larger": 9}.items():
+    slips = {"still holds 0": 3, "narrower": 99, "t is larger": 9, "whole number": 12.9, "at least two": 1}
+    for word, answer in slips.items():
         capsys.readouterr()
         assert exercises.check("05.3", answer, PAIRS, "a", "b") is False
+        assert word in capsys.readouterr().out
+
+
+def interval_leaves_out_0(changes, quantile=None):
+    """A verdict by hand; the quantiles are those of a printed table of Student's t."""
+    table = {3: 4.302653, 5: 2.776445, 8: 2.364624}
+    half = (quantile or table[len(changes)]) * np.sqrt(np.var(changes, ddof=1) / len(changes))
+    return abs(np.mean(changes)) > half
+
+
+def test_verdict_on_a_condition(capsys):
+    assert exercises.check("05.4", lambda here, there: interval_leaves_out_0(here - there)) is True
+    assert exercises.check("05.4", lambda here, there: bool(stats.ttest_rel(there, here).pvalue < 0.05)) is True
+    slips = {
+        "two verdicts are compared": lambda here, there: interval_leaves_out_0(here) != interval_leaves_out_0(there),
+        "one is larger": lambda here, there: False,
+        "does not matter": lambda here, there: interval_leaves_out_0(here - there) and here.mean() > there.mean(),
+        "seed by seed": lambda here, there: stats.ttest_ind(here, there).pvalue < 0.05,
+        "1.96 is for many": lambda here, there: interval_leaves_out_0(here - there, 1.96),
+        "n - 1 degrees": lambda here, there: interval_leaves_out_0(here - there, 4.302653),
+        "True or False": lambda here, there: (here - there).mean(),
+        "without calling it": True,
+    }
+    for word, answer in slips.items():
+        capsys.readouterr()
+        assert exercises.check("05.4", answer) is False
         assert word in capsys.readouterr().out
 
 

@@ -20,7 +20,7 @@ from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Rectangl
 from matplotlib.text import Text
 from PIL import Image
 
-from helpers import course, metrics, plotting
+from helpers import course, metrics, plotting, seeds
 from helpers.dataset import Split
 
 BLIND = seaborn.color_palette("colorblind", 10)
@@ -216,6 +216,7 @@ TRIALS = pd.DataFrame(
 SWEEP = pd.DataFrame(
     {"variant": ["a", "a", "b", "b", "c", "c"], "seed": [1, 2] * 3, "score": [4.0, 6, 12, 8, 0, np.nan]}
 )
+DIFFERENCES = {"up": seeds.Difference(5.0, 1.0, 3), "none": seeds.Difference(-4.0, 1.0, 3)}
 PLANE = pd.DataFrame({"model": ["b", "a", "b"], "kl": [100.0, 40, 0], "reconstruction": [200.0, 240, 300]})
 SCORES = pd.DataFrame({"net": ["y", "y", "x"], "way": ["q", "p", "p"], "score": [1.0, 20.0, 300.0]})
 
@@ -272,6 +273,11 @@ EXAMPLES = {
     "plot_estimates": (
         lambda: ([{"a": np.arange(9.0), "b": np.arange(5.0)}, 3.0], {}),
         "Histograms of repeated estimates, a row each: a, b; a line marks the true value.",
+    ),
+    "plot_coverage": (
+        lambda: ([{"wide": ([0.5, -1.0], [1.0, 2.0]), "narrow": ([0.5, -1.0], [0.1, 2.0])}], {}),
+        "2 intervals as bars in each panel, a line at the true value, those that miss it in another colour: "
+        "wide, narrow.",
     ),
     "plot_convergence": (
         lambda: ([np.arange(1200.0) % 7, 3.0], {}),
@@ -378,6 +384,10 @@ EXAMPLES = {
     "plot_trials": (
         lambda: ([TRIALS, "net", "score"], {}),
         "A dot for each training, a row for each setting: late, apt, mid.",
+    ),
+    "plot_differences": (
+        lambda: ([DIFFERENCES], {}),
+        "A point with its 95 % interval in each row, and a line at 0: up, none.",
     ),
     "plot_sweeps": (
         lambda: ([{"A": SWEEP, "B": SWEEP}, "score"], {}),
@@ -1586,6 +1596,40 @@ def test_trials_are_not_ranked_by_the_test_set():
         plotting.plot_trials(TRIALS.rename(columns={"score": "test_mse"}), "net", "test_mse")
 
 
+def test_differences_have_their_interval_and_ties_are_hollow():
+    """Student's t for three seeds is 4.303: the first interval is 0.697 to 9.303, the second -8.303 to 0.303."""
+    (axes,) = plotting.plot_differences(DIFFERENCES, xlabel="nats").axes
+    assert tick_labels(axes.yaxis) == {0: "up", 1: "none"} and axes.yaxis_inverted()
+    intervals = [g.get_segments()[0].tolist() for g in axes.collections if isinstance(g, LineCollection)]
+    np.testing.assert_allclose(intervals, [[[0.697, 0], [9.303, 0]], [[-8.303, 1], [0.303, 1]]], atol=1e-3)
+    (_, up, solid), (_, none, hollow) = dots(axes)
+    assert up.tolist() == [[5, 0]] and none.tolist() == [[-4, 1]]
+    assert same_color(solid.get_facecolor()[0][:3], BLIND[0]) and same_color(hollow.get_facecolor()[0][:3], "white")
+    assert [text for text, *_ in words(axes)] == ["+5.00 ± 4.30", "-4.00 ± 4.30  tie"]
+    ((_, zero),) = lines(axes)
+    assert zero[:, 0].tolist() == [0, 0]
+    assert axes.get_xlabel() == "nats"
+
+
+def test_intervals_that_miss_the_truth_are_marked_and_counted():
+    centres = np.array([2.5, 1.0, 3.2])
+    panels = {"wide": (centres, np.array([1.0, 1.5, 1.0])), "narrow": (centres, np.full(3, 0.6))}
+    figure = plotting.plot_coverage(panels, truth=2.0, title="Three", xlabel="nats")
+    assert [axes.get_title() for axes in figure.axes] == ["wide: 1 of 3 miss", "narrow: 2 of 3 miss"]
+    wide, narrow = figure.axes
+    for axes, held, missed in (
+        (wide, [[1.5, 0, 3.5], [-0.5, 1, 2.5]], [[2.2, 2, 4.2]]),
+        (narrow, [[1.9, 0, 3.1]], [[0.4, 1, 1.6], [2.6, 2, 3.8]]),
+    ):
+        for group, colour, wanted in zip(axes.collections, (BLIND[0], BLIND[3]), (held, missed), strict=True):
+            found = [[start[0], start[1], end[0]] for start, end in group.get_segments()]
+            np.testing.assert_allclose(found, wanted)
+            assert same_color(group.get_color()[0][:3], colour)
+        ((_, truth),) = lines(axes)
+        assert truth[:, 0].tolist() == [2, 2]
+    assert (wide.get_xlabel(), narrow.get_xlabel()) == ("nats", "")
+
+
 def test_sweeps_lie_by_their_distance_from_the_best_mean_of_their_row():
     other = SWEEP.assign(score=[2.0, 4.0, 3.5, 2.0, 1.0, 1.5])  # the best mean is that of c, 1.25
     figure = plotting.plot_sweeps({"one": SWEEP, "two": other}, "score")
@@ -1602,4 +1646,9 @@ def test_sweeps_lie_by_their_distance_from_the_best_mean_of_their_row():
     low, high = axes.get_xlim()
     assert -2 < low < -1 and 7 < high < 10 and axes.get_xscale() == "symlog"
     assert tick_labels(axes.xaxis) == {-1: "-1", -0.5: "-0.5", 0: "0", 0.5: "0.5", 1: "1", 2: "2", 5: "5"}
-    assert axes.get_xlabel() == "score, above the best mean of its row\n(equal steps up to 1, logarithmic beyond)"
+    assert axes.get_xlabel() == (
+        "score, above the best mean of its row\nlinear from -1 to 1 (grey), logarithmic beyond"
+    )
+    (linear,) = (patch for patch in axes.patches if isinstance(patch, Rectangle))
+    assert (linear.get_x(), linear.get_x() + linear.get_width()) == (-1, 1)
+    assert axes.xaxis.get_transform().linthresh == 1, "what the text and the grey ground say"

@@ -18,6 +18,7 @@ import pandas as pd
 import psutil
 import pytest
 import toy_trials
+from scipy import stats
 from support import fresh_python, small_vae, tiny_dataset
 from toy_trials import CONFIGS, SLOW
 
@@ -764,6 +765,68 @@ def test_summary_is_mean_and_spread_over_seeds(table):
     assert found.loc[("b", 2), "count"] == 1 and np.isnan(found.loc[("b", 2), "standard_deviation"])
 
 
+def test_by_seed_has_a_row_for_each_seed_and_a_column_for_each_setting(table):
+    wide = seeds.by_seed(table[table["depth"] == 1], "net", "validation_loss")
+    assert wide.columns.tolist() == ["b", "a", "c"] and wide.index.tolist() == [1, 2, 3], "the failed trial is out"
+    assert wide.to_numpy().tolist() == [[11.0, 10.0, 10.3], [12.1, 11.0, 10.6], [12.9, 12.0, 12.2]]
+    wide = seeds.by_seed(table, ["net", "depth"], "validation_loss")
+    assert wide.columns.tolist() == [("b", 1), ("a", 1), ("c", 1), ("b", 2)]
+    assert wide[("b", 2)].dropna().to_dict() == {5: 13.0}
+    with pytest.raises(ValueError, match="several trials of one seed"):
+        seeds.by_seed(table, "depth", "validation_loss")
+
+
+def test_each_seed_has_its_own_winner(table):
+    assert seeds.winners(table, ["net", "depth"], "validation_loss") == {
+        1: ("a", 1),
+        2: ("c", 1),
+        3: ("a", 1),
+        5: ("b", 2),
+    }
+    assert seeds.winners(table[table["depth"] == 1], "net", "validation_loss") == {1: "a", 2: "c", 3: "a"}
+
+
+def test_deviations_are_what_the_seed_adds_to_the_mean_of_its_setting(table):
+    one = table[table["depth"] == 1]
+    found = seeds.deviations(one.assign(twice=2 * one["validation_loss"]), "net", ["validation_loss", "twice"])
+    np.testing.assert_allclose(
+        found["validation_loss"], [-1, 0.1, 0.9, -1, 0, 1, -22 / 30, -13 / 30, 35 / 30], atol=1e-12
+    )
+    np.testing.assert_allclose(found["twice"], 2 * found["validation_loss"])
+
+
+def test_interaction_is_the_difference_of_two_differences():
+    """x - y is -3, -4, -5 at rate 1 and -1, -1, -2.5 at rate 2; their difference is -2, -3, -2.5."""
+    values = {("x", 1): (1, 2, 3), ("y", 1): (4, 6, 8), ("x", 2): (5, 5, 4), ("y", 2): (6, 6, 6.5)}
+    table = pd.DataFrame(
+        [{"net": n, "rate": r, "seed": s, "loss": v} for (n, r), vs in values.items() for s, v in enumerate(vs)]
+    ).sample(frac=1, random_state=3)
+    found = seeds.interaction(table, "net", "loss", "x", "y", "rate", 1, 2)
+    np.testing.assert_allclose((found.mean, found.standard_error, found.count), (-2.5, 0.5 / np.sqrt(3), 3))
+    assert seeds.interaction(table, "net", "loss", "y", "x", "rate", 1, 2).mean == pytest.approx(2.5)
+    assert seeds.interaction(table, "net", "loss", "x", "y", "rate", 2, 1).mean == pytest.approx(2.5)
+    lone = table[(table["rate"] == 1) | (table["seed"] < 2)]
+    assert seeds.interaction(lone, "net", "loss", "x", "y", "rate", 1, 2).count == 2, "seeds with all four trials"
+    with pytest.raises(ValueError, match=r"no finished trials of \('x', 3\)"):
+        seeds.interaction(table, "net", "loss", "x", "y", "rate", 3, 1)
+    apart = table.assign(seed=table["seed"] + 2 * (table["rate"] == 2))
+    with pytest.raises(ValueError, match="1 seeds have trials of all of"):
+        seeds.interaction(apart, "net", "loss", "x", "y", "rate", 1, 2)
+
+
+def test_pairing_shows_the_interval_with_and_without_pairs(table):
+    """b and a go together: values 11, 12.1, 12.9 and 10, 11, 12; Welch's degrees of freedom by his formula."""
+    found = seeds.pairing(table[table["depth"] == 1], "net", "validation_loss", "b", "a")
+    one, other = np.array([11, 12.1, 12.9]), np.array([10, 11, 12.0])
+    parts = np.array([one.var(ddof=1), other.var(ddof=1)]) / 3
+    freedom = parts.sum() ** 2 / (parts**2 / 2).sum()
+    assert found.unpaired == pytest.approx(stats.t.ppf(0.975, freedom) * np.sqrt(parts.sum()))
+    assert found.paired == pytest.approx(4.302653 * 0.1 / np.sqrt(3))
+    covariance = ((one - one.mean()) * (other - other.mean())).sum() / 2
+    assert found.correlation == pytest.approx(covariance / np.sqrt(one.var(ddof=1) * other.var(ddof=1)))
+    assert str(found) == "correlation +1.00, paired ± 0.25, unpaired ± 2.22 (95 %)"
+
+
 def test_difference_is_paired_by_seed(table):
     one = table[table["depth"] == 1]
     found = seeds.difference(one, "net", "validation_loss", "b", "a")
@@ -789,6 +852,28 @@ def test_best_is_first_and_its_ties_are_named(table):
     assert ranked["tie"].tolist() == [False, True, False]
     np.testing.assert_allclose(ranked["difference"], [0, 1 / 30, 1], atol=1e-12)
     assert ranked["mean"].tolist() == pytest.approx([11, 33.1 / 3, 12])
+
+
+def test_chosen_on_validation_is_reported_on_test(table):
+    """On test images b would be the best: the choice must not see that."""
+    one = table[table["depth"] == 1]
+    one = one.assign(test_loss=one["net"].map({"a": 20.0, "b": 1.0, "c": 30.0}) + one["seed"])
+    found = seeds.chosen({"first": one, "second": one[one["net"] != "a"]}, "net", "validation_loss")
+    assert found.index.tolist() == ["first", "second"] and found["chosen"].tolist() == ["a", "c"]
+    assert found["ties with it"].tolist() == [1, 1] and found["of"].tolist() == [2, 1]
+    np.testing.assert_allclose(found[["test", "spread"]], [[22, 1], [32, 1]])
+
+
+def test_settings_with_a_lost_training_are_left_out_as_a_whole():
+    table = pd.DataFrame(
+        {
+            "setting": ["good", "good", "wild", "wild", "dead", "dead"],
+            "loss": [240.0, 1000.0, 250.0, 1000.1, np.nan, np.nan],
+            "status": ["done"] * 4 + ["failed"] * 2,
+        }
+    )
+    kept, lost = sweeps.split_lost(table, "setting", "loss", 1000)
+    assert kept.equals(table[:2]) and lost == {"wild": 1, "dead": 2}
 
 
 @pytest.mark.parametrize(
