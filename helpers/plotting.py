@@ -7,15 +7,16 @@ colour-blind palette; garments have one grey map.
 """
 
 import functools
+import html
 import io
 import itertools
 import threading
 
 import numpy as np
-from matplotlib import style
+from matplotlib import patheffects, style
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator
 from PIL import Image
 from scipy.special import ndtr, ndtri, xlogy
@@ -27,14 +28,31 @@ GREY = "gray_r"  # dark garment on white paper reads best beside text
 # Seaborn's "colorblind" palette. Seaborn itself is imported where it draws, because its import takes most of a second.
 _HEX = "#0173b2 #de8f05 #029e73 #d55e00 #cc78bc #ca9161 #fbafe4 #949494 #ece133 #56b4e9"
 COLOURS = [to_rgb(colour) for colour in _HEX.split()]
+# Ten classes on white: dark enough to be seen there (contrast of 3 and more) and as far apart as could be found,
+# also for eyes without red or green cones.
+_HEX = "#0027fe #b39100 #43a761 #aa2c00 #af5deb #6d0049 #eb008f #1aa1bb #613928 #002c8f"
+CLASS_COLOURS = [to_rgb(colour) for colour in _HEX.split()]
+# One style for all figures. At 900 pixels, the width of a notebook, letters can be read at half the size too.
+STYLE = {
+    "font.size": 10.5,
+    "axes.titlesize": 11.5,
+    "axes.labelsize": 10.5,
+    "figure.titlesize": 12,
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10,
+    "legend.fontsize": 10.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+}
 DPI = 100
+CLEAR_PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 
 
 _STYLE = threading.RLock()  # matplotlib's settings are those of the whole process
 
 
 def in_own_style(function):
-    """Let a function draw in matplotlib's default style, whatever the reader has set: colours are chosen for it.
+    """Let a function draw in the course's own style, whatever the reader has set: colours are chosen for it.
 
     Args:
         function: Function that draws.
@@ -42,14 +60,18 @@ def in_own_style(function):
 
     @functools.wraps(function)
     def drawn(*args, **kwargs):
-        with _STYLE, style.context("default"):
+        with _STYLE, style.context(["default", STYLE]):
             return function(*args, **kwargs)
 
     return drawn
 
 
 def show(figure, alt=None):
-    """Display a figure in a notebook, with its alt text in the picture's metadata.
+    """Display a figure in a notebook, and its alt text where screen readers find it.
+
+    Neither JupyterLab nor nbconvert's page puts the alt text of a picture's metadata on the picture. An image of one
+    clear pixel follows each picture and carries the text. The picture itself stays PNG, which every viewer of notebooks
+    shows; not every one shows pictures inside HTML.
 
     Args:
         figure: Matplotlib Figure from this module.
@@ -59,7 +81,7 @@ def show(figure, alt=None):
 
     text = alt or figure.alt
     if course.stand_in():
-        figure.supxlabel(course.stand_in(), x=0.99, ha="right", fontsize=7, color="0.4")
+        figure.supxlabel(course.stand_in(), x=0.99, ha="right", fontsize=9, color="0.4")
         text = f"{text} ({course.stand_in()})"
     if not course.in_notebook():
         print(f"<Figure: {text}>")
@@ -69,6 +91,7 @@ def show(figure, alt=None):
         metadata={"image/png": {"alt": text}},
         raw=True,
     )
+    display({"text/html": f'<img alt="{html.escape(text)}" src="{CLEAR_PIXEL}" width="1" height="1">'}, raw=True)
 
 
 @in_own_style
@@ -99,6 +122,73 @@ def _despine(axes, left=False, bottom=False):
     axes.spines[sides].set_visible(False)
 
 
+# The notebooks of the course: number, short name, place in the map (column, row from the top), what is needed first.
+STATIONS = {
+    1: ("pixels", (0, 0), ()),
+    2: ("dense\nautoencoder", (1, 0), (1,)),
+    3: ("dense VAE", (2, 0), (2,)),
+    4: ("convolutional\nVAE", (3, 0), (3,)),
+    5: ("settings\nand luck", (4, 0), (4,)),
+    6: ("comparison", (5, 0), (5,)),
+    7: ("latent\nexplorer", (3, 1), (3,)),
+    8: ("conditional\nVAE", (2, 1), (3,)),
+    9: ("learned priors", (5, 1), (6,)),
+    10: ("disentangle-\nment", (4, 1), (7,)),
+}
+PLANNED = (8, 9, 10)
+
+
+@in_own_style
+def plot_course_map(current):
+    """The way through the course: a station for each notebook, arrows from what is needed first.
+
+    Args:
+        current: Number of the notebook to mark, 1 to 10.
+
+    Raises:
+        ValueError: No notebook has that number.
+    """
+    if current not in STATIONS:
+        raise ValueError(f"the notebooks have the numbers 1 to {max(STATIONS)}; {current!r} is none of them.")
+    name = STATIONS[current][0].replace("-\n", "").replace("\n", " ")
+    figure = _figure(
+        9,
+        1.6,
+        f"The way through the course, notebooks 01 to {max(STATIONS)} with arrows from what is needed first; "
+        f"notebook {current:02d}, {name}, is marked.",
+    )
+    figure.get_layout_engine().set(w_pad=0, h_pad=0)
+    axes = figure.subplots()
+    axes.set(xlim=(-0.5, 5.5), ylim=(1.5, -0.5))
+    axes.set_axis_off()
+    boxes = {}
+    for number, (label, (column, row), _) in STATIONS.items():
+        planned, here = number in PLANNED, number == current
+        boxes[number] = FancyBboxPatch(
+            (column - 0.43, row - 0.31),
+            0.86,
+            0.62,
+            boxstyle="round,pad=0,rounding_size=0.08",
+            facecolor=COLOURS[0] if here else "white" if planned else "#dcebf5",
+            edgecolor="0.45" if planned else COLOURS[0],
+            linestyle="--" if planned else "-",
+            linewidth=1.2,
+            mutation_aspect=1.1,
+        )
+        axes.add_patch(boxes[number])
+        ink = "white" if here else "0.3" if planned else "black"
+        text = f"{number:02d}\n{label}" if "\n" not in label else f"{number:02d} {label}"
+        axes.text(column, row, text, ha="center", va="center", fontsize=10, color=ink, linespacing=1.1)
+    for number, (_, place, needs) in STATIONS.items():
+        for needed in needs:
+            arrow = {"arrowstyle": "-|>", "color": "0.3", "shrinkA": 1, "shrinkB": 1, "mutation_scale": 12}
+            arrow |= {"patchA": boxes[needed], "patchB": boxes[number]}
+            axes.annotate("", place, STATIONS[needed][1], arrowprops=arrow)
+    note = "An arrow leads from what\nis needed first. Dashed: planned."
+    axes.text(-0.43, 1, note, fontsize=10, color="0.3", va="center")
+    return figure
+
+
 def _garment(axes, image, title=None, vmin=0.0, vmax=1.0):
     """One grey image (28, 28) or (28, 28, 1) on axes without ticks."""
     if (vmin, vmax) == (0, 1):
@@ -108,7 +198,7 @@ def _garment(axes, image, title=None, vmin=0.0, vmax=1.0):
     for spine in axes.spines.values():
         spine.set_visible(False)
     if title:
-        axes.set_title(title, fontsize=9)
+        axes.set_title(title)
 
 
 def tile(images, columns):
@@ -140,7 +230,7 @@ def plot_rows(rows, title="", scale=0.72, alt=None):
     """
     longest = max(len(images) for images in rows.values())
     labels = [label.replace("\n", " ") for label in rows]
-    label_width = 0.35 + 0.09 * max(len(line) for label in rows for line in label.split("\n"))
+    label_width = 0.35 + 0.1 * max(len(line) for label in rows for line in label.split("\n"))
     figure = _figure(
         label_width + scale * longest,
         0.35 * bool(title) + (scale + 0.06) * len(rows),
@@ -149,9 +239,9 @@ def plot_rows(rows, title="", scale=0.72, alt=None):
     grid = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
     for axes, (label, images) in zip(grid, rows.items(), strict=True):
         _garment(axes, tile(images, longest))
-        axes.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
+        axes.set_ylabel(label, rotation=0, ha="right", va="center")
     if title:
-        figure.suptitle(title, fontsize=11)
+        figure.suptitle(title)
     return figure
 
 
@@ -212,15 +302,16 @@ def plot_class_sheets(splits, class_names, examples=5, seed=1):
     alt = (
         f"Class sheets side by side, {number} rows each: the mean image, then {examples} examples; {', '.join(splits)}."
     )
-    figure = _figure(0.9 + 0.62 * (examples + 1) * len(splits), 6.4, alt)
-    for axes, (label, split) in zip(figure.subplots(1, len(splits), sharey=True), splits.items(), strict=True):
+    figure = _figure(1.2 + 0.62 * (examples + 1) * len(splits), 6.4, alt)
+    panels = figure.subplots(1, len(splits), sharey=True, squeeze=False)[0]
+    for axes, (label, split) in zip(panels, splits.items(), strict=True):
         generator, rows = seeds.generator(seed), []
         for k in range(len(class_names)):
             images = split.of_class(k)
             chosen = images[generator.choice(len(images), examples, replace=False)]
             rows += [images.mean(axis=0, keepdims=True), chosen]
         _garment(axes, tile(np.concatenate(rows), examples + 1), label)
-        axes.set_yticks(14 + 28 * np.arange(len(class_names)), class_names, fontsize=9)
+        axes.set_yticks(14 + 28 * np.arange(len(class_names)), class_names)
         axes.tick_params(length=0)
     return figure
 
@@ -297,9 +388,76 @@ def plot_traversal(model, z, order, ranges, steps=9, kl=None, title="One latent 
 
 
 def _scatter_classes(axes, points, labels, class_names):
-    for label, name in enumerate(class_names):
-        chosen = points[labels == label]
-        axes.scatter(*chosen.T, s=3, color=COLOURS[label], alpha=0.5, label=name, linewidths=0)
+    """Points coloured by class, drawn in mixed order so that no class hides another; names at the classes' medians.
+
+    The limits of the axes have to stand already: names that would lie on one another are moved apart within them.
+    """
+    points, labels = np.asarray(points), np.asarray(labels)
+    order = np.random.default_rng(1).permutation(len(points))
+    colours = np.array(CLASS_COLOURS)[labels[order] % len(CLASS_COLOURS)]
+    axes.scatter(*points[order].T, s=7, c=colours, alpha=0.5, linewidths=0, zorder=2)
+    shown = [label for label in range(len(class_names)) if (labels == label).any()]
+    if not shown:
+        return
+    medians = np.array([np.median(points[labels == label], axis=0) for label in shown])
+    low, high = np.array([axes.get_xlim(), axes.get_ylim()]).T
+    # A letter is about 0.09 inches wide, a line 0.18 inches high; the axes fill most of their part of the figure.
+    rows, columns = axes.get_subplotspec().get_gridspec().get_geometry()
+    width, height = axes.figure.get_size_inches() * 0.8 / (columns, rows)
+    lengths = [0.09 * len(class_names[label]) / width for label in shown]
+    inside = np.column_stack([np.minimum(lengths, 1), np.full(len(shown), 0.18 / height)]) / 2 + 0.01
+    shares = np.clip((medians - low) / (high - low), inside, 1 - inside)
+    places = low + _apart(shares, lengths, 0.18 / height) * (high - low)
+    for label, place in zip(shown, places, strict=True):
+        axes.text(
+            *place,
+            class_names[label],
+            color=CLASS_COLOURS[label % len(CLASS_COLOURS)],
+            weight="bold",
+            ha="center",
+            va="center",
+            clip_on=True,
+            zorder=5,
+            path_effects=[patheffects.withStroke(linewidth=3, foreground="white")],
+        )
+
+
+def _apart(places, lengths, height, steps=200):
+    """Move texts up and down until none lies on another.
+
+    Args:
+        places: Middles of the texts, (n, 2), in shares of the axes.
+        lengths: Length of each text, in the same unit.
+        height: Height of a line.
+        steps: Most rounds of moving.
+
+    Returns:
+        The new middles, (n, 2); places of texts that touch none are unchanged.
+    """
+    places = np.array(places, "float64")
+    for _ in range(steps):
+        moved = False
+        for i, j in itertools.combinations(np.argsort(places[:, 1], kind="stable"), 2):
+            near = abs(places[i, 0] - places[j, 0]) < (lengths[i] + lengths[j]) / 2
+            overlap = height - (places[j, 1] - places[i, 1])
+            if near and overlap > 1e-9:
+                places[[i, j], 1] += (-overlap / 2, overlap / 2)
+                moved = True
+        if not moved:
+            break
+    return places
+
+
+def _prior_circles(axes):
+    """Circles of N(0, I) in a plane of two latents, one and two standard deviations from the middle, and their name."""
+    for radius in (1, 2):
+        axes.add_patch(Circle((0, 0), radius, fill=False, color="black", linewidth=1.1, linestyle="--", zorder=4))
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    if min(4 / (right - left), 4 / (high - low)) < 0.4:
+        return  # too small a circle for a name
+    outline = [patheffects.withStroke(linewidth=3, foreground="white")]
+    text = "N(0, I): 1 and 2 s.d."
+    axes.text(0, -2, text, ha="center", va="top", clip_on=True, zorder=5, path_effects=outline)
 
 
 @in_own_style
@@ -332,21 +490,22 @@ def plot_latent_map(model, split, class_names, uniform=False, size=20, reach=3.0
     codes = np.stack([right.ravel(), up.ravel()], axis=1)
     codes = ndtri(codes) if uniform else low + codes * (high - low)
     figure = _figure(
-        11,
-        6.0,
+        9.2,
+        4.9,
         f"Two maps of the same square of {what}: left, {len(points):,} encoded garments coloured by class; "
         f"right, {size} by {size} decoded points.",
     )
     left, picture = figure.subplots(1, 2)
-    _scatter_classes(left, points, split.labels, class_names)
     left.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="auto", title=f"encoder: garments in {what}")
+    _scatter_classes(left, points, split.labels, class_names)
+    if model.is_variational and not uniform:
+        _prior_circles(left)
     extent = (low[0], high[0], low[1], high[1])
     picture.imshow(tile(model.decode(codes), size), cmap=GREY, vmin=0, vmax=1, extent=extent, aspect="auto")
     picture.set_title(f"decoder: points of {what}")
     for axes in (left, picture):
         axes.set(xlabel=f"{what}[0]", ylabel=f"{what}[1]")
         axes.set_box_aspect(1)
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=10, fontsize=8, markerscale=4)
     return figure
 
 
@@ -363,7 +522,7 @@ def plot_history(history, title="Training", log=False):
     names = {"negative_elbo": "negative ELBO", "kl": "KL", "mse": "MSE per pixel", "reconstruction": "reconstruction"}
     figure = _figure(
         3.4 * len(parts) + (0.4 if len(parts) > 1 else 2.4),
-        2.8,
+        3.1,
         f"Curves over epochs for training and validation: {', '.join(names[part] for part in parts)}.",
     )
     for axes, part in zip(figure.subplots(1, len(parts), squeeze=False)[0], parts, strict=True):
@@ -375,9 +534,9 @@ def plot_history(history, title="Training", log=False):
         if log:
             axes.set_yscale("log")
             _plain_ticks(axes)
-        axes.legend(frameon=False, fontsize=8)
         _despine(axes)
-    figure.suptitle(title, fontsize=11)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    figure.suptitle(title)
     return figure
 
 
@@ -410,8 +569,7 @@ def plot_lines(frame, x, y, hue=None, title="", xlabel=None, ylabel=None, log=Fa
         6.4, 3.8, alt or f"Line chart of {ylabel} against {xlabel}{', a line each ' + hue if hue else ''}."
     )
     axes = figure.subplots()
-    groups = frame[hue].nunique() if hue else None
-    palette = COLOURS[:groups] if hue else None
+    groups = frame[hue].nunique() if hue else 1
     sns.lineplot(
         frame,
         x=x,
@@ -420,11 +578,13 @@ def plot_lines(frame, x, y, hue=None, title="", xlabel=None, ylabel=None, log=Fa
         style=hue,
         markers=bool(hue),
         dashes=False,
-        palette=palette,
+        palette=list(itertools.islice(itertools.cycle(COLOURS), groups)) if hue else None,
         errorbar=("pi", 100),
         ax=axes,
     )
-    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    repeated = frame.duplicated([x, hue] if hue else [x]).any()
+    note = "\n(band: from the lowest to the highest of the repeats)" if repeated else ""
+    axes.set(title=title, xlabel=xlabel + note, ylabel=ylabel)
     if log and "x" in log:
         axes.set_xscale("log", base=2)
         ticks = sorted(frame[x].unique())
@@ -433,9 +593,29 @@ def plot_lines(frame, x, y, hue=None, title="", xlabel=None, ylabel=None, log=Fa
         axes.set_yscale("log")
         _plain_ticks(axes)
     if hue:
-        axes.get_legend().set_title("")
+        _name_lines(axes, frame[x].max())
     _despine(axes)
     return figure
+
+
+def _name_lines(axes, end):
+    """Write the names of up to five lines that reach the right end beside them, in their colours; else keep a legend.
+
+    Args:
+        axes: Axes with a legend, whose scales stand already.
+        end: The last place on the horizontal axis.
+    """
+    handles, names = axes.get_legend_handles_labels()
+    drawn = [line for line in axes.lines if len(line.get_xdata())]
+    if len(drawn) != len(names) or len(names) > 5 or any(line.get_xdata()[-1] != end for line in drawn):
+        axes.legend(handles, names, title="", loc="center left", bbox_to_anchor=(1.01, 0.5))
+        return
+    axes.get_legend().remove()
+    ends = [(end, line.get_ydata()[-1]) for line in drawn]
+    shares = axes.transAxes.inverted().transform(axes.transData.transform(ends))
+    for name, line, (_, height) in zip(names, drawn, _apart(shares, [1] * len(names), 0.065), strict=True):
+        place = {"xycoords": "axes fraction", "va": "center", "annotation_clip": False}
+        axes.annotate(name, (1.015, height), color=line.get_color(), weight="bold", **place)
 
 
 @in_own_style
@@ -460,10 +640,10 @@ def plot_estimates(groups, truth, title="", xlabel=""):
         axes.hist(values, edges, color=colour)
         axes.axvline(truth, color="black", linewidth=1, linestyle="--")
         axes.set(yticks=[])
-        axes.set_title(label, fontsize=9, loc="left")
+        axes.set_title(label, loc="left")
         _despine(axes, left=True)
     rows[-1].set_xlabel(xlabel + (" · " if xlabel else "") + "dashed: true value")
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title)
     return figure
 
 
@@ -484,15 +664,15 @@ def plot_convergence(draws, truth, title="", ylabel="", first=10):
     squares = np.cumsum(draws**2)[counts - 1] / counts
     errors = np.sqrt(np.maximum(squares - means**2, 0) / counts)
     figure = _figure(
-        6.4, 2.8, f"Running mean of {len(draws):,} draws with a band of two standard errors, and a line at the truth."
+        6.4, 3.1, f"Running mean of {len(draws):,} draws with a band of two standard errors, and a line at the truth."
     )
     axes = figure.subplots()
     axes.fill_between(counts, means - 2 * errors, means + 2 * errors, color=COLOURS[0], alpha=0.25, linewidth=0)
     axes.plot(counts, means, color=COLOURS[0], label="Monte Carlo, ± 2 standard errors")
     axes.axhline(truth, color="black", linewidth=1, linestyle="--", label="closed form")
     axes.set(xscale="log", xlabel="draws", ylabel=ylabel, xlim=(counts[0], counts[-1]))
-    axes.set_title(title, fontsize=11)
-    axes.legend(frameon=False, fontsize=8)
+    axes.set_title(title)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     _despine(axes)
     return figure
 
@@ -507,24 +687,25 @@ def plot_kl_per_latent(kl, threshold=None, title="KL of each latent"):
         title: Text above the figure.
     """
     figure = _figure(
-        1.2 + 3.0 * len(kl),
-        2.5,
+        0.9 + sum(max(2.9, 0.25 * len(values)) for values in kl.values()),
+        2.9,
         f"Bars of the mean KL of each latent in nats, largest first, for {', '.join(kl)}.",
     )
-    panels = figure.subplots(1, len(kl), sharey=True, squeeze=False)[0]
+    shares = [max(2.9, 0.25 * len(values)) for values in kl.values()]
+    panels = figure.subplots(1, len(kl), sharey=True, squeeze=False, width_ratios=shares)[0]
     for axes, colour, (label, values) in zip(panels, itertools.cycle(COLOURS), kl.items(), strict=False):
         order = np.argsort(values)[::-1]
         bars = axes.bar(np.arange(len(values)), np.asarray(values)[order], color=colour)
-        axes.bar_label(bars, fmt="%.1f", fontsize=7, padding=1)
-        axes.set_xticks(np.arange(len(values)), [f"{latent}" for latent in order], fontsize=8)
+        axes.bar_label(bars, fmt="%.2f", fontsize=10, padding=2, rotation=90 if len(values) > 5 else 0)
+        axes.set_xticks(np.arange(len(values)), [f"{latent}" for latent in order])
         axes.set(xlabel="latent")
-        axes.set_title(label, fontsize=9)
+        axes.set_title(label)
         if threshold is not None:
             axes.axhline(threshold, color="black", linewidth=1, linestyle="--")
         _despine(axes)
     panels[0].set_ylabel("nats per image")
-    panels[0].set_ylim(0, 1.15 * max(1e-9, threshold or 0, *(np.max(values) for values in kl.values())))
-    figure.suptitle(title, fontsize=11)
+    panels[0].set_ylim(0, 1.3 * max(1e-9, threshold or 0, *(np.max(values) for values in kl.values())))
+    figure.suptitle(title)
     return figure
 
 
@@ -561,22 +742,24 @@ def plot_codes_and_prior(models, split, class_names, max_images=2_000, seed=1):
     """
     draws = seeds.generator(seed).standard_normal((max_images // 10, 2))
     figure = _figure(
-        0.6 + 3.8 * len(models),
-        4.9,
+        0.4 + 4.3 * len(models),
+        4.7,
         f"Codes of {min(max_images, len(split)):,} garments coloured by class, and {len(draws)} draws of N(0, I) as "
         f"black dots, a panel each for: {', '.join(models)}.",
     )
     panels = figure.subplots(1, len(models), squeeze=False)[0]
     for axes, (label, model) in zip(panels, models.items(), strict=True):
         codes = model.code(split.images[:max_images])
-        _scatter_classes(axes, codes, split.labels[:max_images], class_names)
-        axes.scatter(*draws.T, s=4, color="black", linewidths=0, label="draws of N(0, I)", zorder=3)
         low, high = np.percentile(np.concatenate([codes, draws]), [0.2, 99.8], axis=0)
         axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel="z[0]", ylabel="z[1]")
-        axes.set_title(label, fontsize=10)
+        _scatter_classes(axes, codes, split.labels[:max_images], class_names)
+        _prior_circles(axes)
+        axes.scatter(
+            *draws.T, s=9, color="black", linewidths=0, label="draws of N(0, I); circles: 1 and 2 s.d.", zorder=3
+        )
+        axes.set_title(label)
         _despine(axes)
-    handles = panels[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=6, fontsize=8, markerscale=4, frameon=False)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", markerscale=2)
     return figure
 
 
@@ -614,7 +797,7 @@ def plot_labelled(images, labels, title="", scale=1.5):
     for axes, image, label in zip(figure.subplots(1, len(images), squeeze=False)[0], images, labels, strict=True):
         _garment(axes, image, label)
     if title:
-        figure.suptitle(title, fontsize=11)
+        figure.suptitle(title)
     return figure
 
 
@@ -651,10 +834,10 @@ def plot_bottleneck(images, z, x_hat, title="", columns=2):
         line[1].set(xticks=[], yticks=[], ylim=(-reach, reach))
         line[1].axhline(0, color="0.6", linewidth=0.6)
         if top:
-            line[1].set_title(f"its code: {z.shape[1]} numbers", fontsize=9)
+            line[1].set_title(f"its code: {z.shape[1]} numbers")
         _despine(line[1], left=True, bottom=True)
     if title:
-        figure.suptitle(title, fontsize=11)
+        figure.suptitle(title)
     return figure
 
 
@@ -678,7 +861,7 @@ def plot_code_spread(spreads, title="Spread of each code unit over images"):
         axes.set(title=label, xlabel="code unit (a cross: no spread at all)", ylabel="standard deviation")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _despine(axes)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title)
     return figure
 
 
@@ -707,11 +890,11 @@ def plot_pixels(image, top=9, left=12, size=10, title="A garment, and the number
         Rectangle((left - 0.5, top - 0.5), size, size, fill=False, edgecolor=COLOURS[3], linewidth=2, zorder=3)
     )
     _numbers(close, part)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title)
     return figure
 
 
-def _numbers(axes, part, fontsize=8):
+def _numbers(axes, part, fontsize=10):
     """A part of an image, each pixel with its grey level 0 to 255, framed like the mark on the whole."""
     _garment(axes, part)
     for (row, column), value in np.ndenumerate(part):
@@ -748,21 +931,23 @@ def plot_pixel_values(split, class_names, max_images=500):
         x=np.arange(256) / 255, weights=counts, bins=64, binrange=(0, 1), color=COLOURS[0], linewidth=0, ax=whole
     )
     whole.set(yscale="log", xlabel="pixel value", ylabel="pixels", xlim=(-0.02, 1.02))
-    whole.set_title("all pixels", fontsize=11)
+    whole.set_title("all pixels")
     _despine(whole)
     for label, name in enumerate(class_names):
         axes = figure.add_subplot(grid[label, 1])
         values = split.of_class(label)[:max_images].ravel()
         values = values[values > 0]
-        sns.kdeplot(x=values[::17], bw_adjust=0.6, clip=(0, 1), fill=True, color=COLOURS[label], alpha=0.75, ax=axes)
+        sns.kdeplot(
+            x=values[::17], bw_adjust=0.6, clip=(0, 1), fill=True, color=CLASS_COLOURS[label], alpha=0.75, ax=axes
+        )
         axes.set(xlim=(-0.02, 1.02), yticks=[], ylabel="", xlabel="pixel value" if label == 9 else "")
-        axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
+        axes.set_ylabel(name, rotation=0, ha="right", va="center")
         axes.set_ylim(0, 1.02 * axes.get_ylim()[1] / 1.05)
         if label < 9:
             axes.set_xticks([])
         _despine(axes, left=True)
         if label == 0:
-            axes.set_title("pixels above 0, class by class", fontsize=11)
+            axes.set_title("pixels above 0, class by class")
     return figure
 
 
@@ -789,7 +974,7 @@ def plot_ink(split, class_names, title="Ink per garment: the mean pixel of each 
     )
     axes = figure.subplots()
     garment = np.array(class_names)[split.labels]
-    palette = {class_names[label]: COLOURS[label] for label in order}
+    palette = {class_names[label]: CLASS_COLOURS[label % len(CLASS_COLOURS)] for label in order}
     sns.violinplot(
         x=ink,
         y=garment,
@@ -826,7 +1011,7 @@ def plot_guessers(chosen_on, fresh, title="Guessers: chosen on one set of images
         "images; the winner of the choice is ringed, and lines mark the accuracy of pure chance.",
     )
     axes = figure.subplots()
-    axes.scatter(100 * chosen_on, 100 * fresh, s=9, color=COLOURS[0], alpha=0.35, linewidths=0)
+    axes.scatter(100 * chosen_on, 100 * fresh, s=12, color=COLOURS[0], alpha=0.35, linewidths=0)
     axes.scatter(100 * chosen_on[best], 100 * fresh[best], s=90, facecolor="none", edgecolor=COLOURS[3], linewidth=2)
     axes.annotate(
         "the winner",
@@ -871,14 +1056,15 @@ def plot_twins(images, pool, index, distance, threshold, n=10):
             axes = figure.add_subplot(grid[row, column])
             _garment(axes, image, title=f"{distance[i]:.3f}" if row == 0 else None)
             if column == 0:
-                axes.set_ylabel("test" if row == 0 else "train", rotation=0, ha="right", va="center", fontsize=9)
+                axes.set_ylabel("test" if row == 0 else "train", rotation=0, ha="right", va="center")
     axes = figure.add_subplot(grid[2, :])
     sns.histplot(x=distance, bins=80, color=COLOURS[0], linewidth=0, ax=axes)
-    axes.axvline(threshold, color=COLOURS[3], linestyle="--", label="threshold")
+    axes.axvline(threshold, color=COLOURS[3], linestyle="--")
+    place = {"xycoords": ("data", "axes fraction"), "xytext": (4, 0), "textcoords": "offset points", "va": "top"}
+    axes.annotate("threshold", (threshold, 1), color=COLOURS[3], **place)
     axes.set(yscale="log", ylabel="test images", xlabel="distance to the nearest training image (root mean square)")
-    axes.legend(frameon=False)
     _despine(axes)
-    figure.suptitle("The closest pairs, and all distances", fontsize=11)
+    figure.suptitle("The closest pairs, and all distances")
     return figure
 
 
@@ -903,13 +1089,13 @@ def plot_pixel_cost(values, title="What a prediction costs, for one pixel"):
         "all lowest points.",
     )
     axes = figure.subplots()
-    p = np.linspace(0.005, 0.995, 400)
+    p = 1 / (1 + np.exp(-np.linspace(-9, 9, 601)))  # close to both ends, where wrong answers cost most
     axes.plot(p, _coin(p, p), color="black", linestyle=":", label="entropy: the floor")
     for colour, x in zip(itertools.cycle(COLOURS), values, strict=False):
         axes.plot(p, _coin(x, p), color=colour, label=f"x = {x:g}")
         axes.plot(x, _coin(x, x), "o", color=colour, clip_on=False, zorder=3)
     axes.set(xlabel="prediction x_hat", ylabel="cost, nats", title=title, ylim=(0, 2.5), xlim=(0, 1))
-    axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
     _despine(axes)
     return figure
 
@@ -944,7 +1130,6 @@ def plot_number_line(marks, low, high, title="Where every model of the course wi
             f"{label}\n{nats:.1f}",
             ha="center",
             va="bottom" if up > 0 else "top",
-            fontsize=9,
             fontweight="bold" if bound else "normal",
         )
     span = max(marks.values()) - min(marks.values())
@@ -974,9 +1159,9 @@ def plot_components(mean, components, title="The mean image, then the directions
         reach = np.abs(component).max()
         axes.imshow(component.reshape(28, 28), cmap="PuOr", vmin=-reach, vmax=reach, interpolation="nearest")
         axes.set(xticks=[], yticks=[])
-        axes.set_title(f"{i}", fontsize=9)
+        axes.set_title(f"{i}")
         _despine(axes, left=True, bottom=True)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title)
     return figure
 
 
@@ -999,7 +1184,7 @@ def plot_two_descents(losses, title="The same training loop, two scales of pixel
         large = np.abs(values).max() > 1e6
         axes.yaxis.set_major_formatter(lambda y, _, large=large: f"{y / 1e6:,.0f} million" if large else f"{y:,.0f}")
         _despine(axes)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title)
     return figure
 
 
@@ -1016,15 +1201,15 @@ def plot_memory(pca, images, latent_dims=(2, 8, 32, 64)):
     columns |= {f"{k} numbers\n(PCA)": pca.reconstruct(images, k) for k in latent_dims}
     columns["784 numbers\n(the image)"] = images
     figure = _figure(
-        12.4,
-        4.0,
+        9.8,
+        3.5,
         f"Left, a part of a garment with its grey levels as numbers. Right, {len(images)} garments as "
         f"{len(columns)} pictures each: {', '.join(columns).replace(chr(10), ' ')}.",
     )
     grid = figure.add_gridspec(len(images), len(columns) + 1, width_ratios=[len(images) * 1.05] + [1] * len(columns))
     close = figure.add_subplot(grid[:, 0])
     _numbers(close, np.squeeze(images[0])[9:19, 12:22])
-    close.set_title("what the computer sees", fontsize=10)
+    close.set_title("what the computer sees")
     for column, (label, pictures) in enumerate(columns.items(), start=1):
         for row, picture in enumerate(pictures):
             _garment(figure.add_subplot(grid[row, column]), picture, label if row == 0 else None)
@@ -1047,7 +1232,7 @@ def plot_responses(image, responses, title="A garment, and what a 3 x 3 kernel a
         reach = np.abs(response).max()
         _garment(axes, response, label)
         axes.images[0].set(cmap="RdBu", clim=(-reach, reach))
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title)
     return figure
 
 
@@ -1066,9 +1251,9 @@ def plot_counts(counts, title=""):
     for axes, (label, values) in zip(figure.subplots(1, len(counts), squeeze=False)[0], counts.items(), strict=True):
         sns.heatmap(values, annot=True, fmt=".0f", cmap="Blues", vmin=0, vmax=highest, cbar=False, square=True, ax=axes)
         axes.set(xticks=[], yticks=[])
-        axes.set_title(label, fontsize=9)
+        axes.set_title(label)
     if title:
-        figure.suptitle(title, fontsize=11)
+        figure.suptitle(title)
     return figure
 
 
@@ -1094,8 +1279,8 @@ def plot_feature_maps(encoder, image, channels=8):
             axes.set_axis_off()
         for axes, channel in zip(row, np.argsort(maps.std(axis=(0, 1)))[::-1], strict=False):
             _garment(axes, maps[..., channel], vmin=None, vmax=None)
-        row[0].set_ylabel("{}\n{} x {} x {}".format(name, *maps.shape), rotation=0, ha="right", va="center", fontsize=9)
-    figure.suptitle(f"One garment inside the encoder, {channels} channels of each convolution", fontsize=11)
+        row[0].set_ylabel("{}\n{} x {} x {}".format(name, *maps.shape), rotation=0, ha="right", va="center")
+    figure.suptitle(f"One garment inside the encoder, {channels} channels of each convolution")
     return figure
 
 
@@ -1113,18 +1298,20 @@ def plot_uncertainty(images, mean, spread, title="Where the VAE is unsure"):
 
     n = len(images)
     figure = _figure(
-        2.2 + 0.85 * n, 3.1, f"{n} garments, below each the mean of decoded draws and a map of their spread by pixel."
+        2.6 + 0.85 * n,
+        2.75 + 0.35 * bool(title),
+        f"{n} garments, below each the mean of decoded draws and a map of their spread by pixel.",
     )
     rows = {"garment": images, "mean of\nthe draws": mean, "spread": spread}
     grid = figure.subplots(3, 1)
     for axes, (label, row) in zip(grid, rows.items(), strict=True):
         _garment(axes, tile(row, n))
-        axes.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
+        axes.set_ylabel(label, rotation=0, ha="right", va="center")
     picture = grid[2].images[0]
     picture.set(cmap=sns.color_palette("rocket_r", as_cmap=True), clim=(0, spread.max()))
-    figure.colorbar(picture, ax=list(grid), label="spread, grey levels", fraction=0.03, shrink=0.6)
+    figure.colorbar(picture, ax=list(grid), label="spread (white to black: 1)", fraction=0.03)
     if title:
-        figure.suptitle(title, fontsize=11)
+        figure.suptitle(title)
     return figure
 
 
@@ -1158,21 +1345,22 @@ def plot_rate_distortion(table, title="Rate and distortion, judged at beta = 1",
     if floor is not None:
         low = min(low, floor - 0.04 * (high - floor))
         axes.axhline(floor, color="0.3", linewidth=1)
-        axes.text(0.99 * right, floor, "entropy of the pixels", fontsize=8, color="0.3", va="bottom", ha="right")
+        axes.text(0.99 * right, floor, "entropy of the pixels", fontsize=10, color="0.3", va="bottom", ha="right")
     totals = MaxNLocator(7).tick_values(low, high + right)
     for total in totals:
         axes.plot([0, right], [total, total - right], color="0.75", linewidth=0.8, linestyle="--", zorder=1)
         if 0 <= total - low <= right:  # where the line leaves through the floor
-            axes.text(total - low, low, f"{total:.0f} ", color="0.4", fontsize=8, va="bottom", ha="right")
+            axes.text(total - low, low, f"{total:.0f} ", color="0.4", fontsize=10, va="bottom", ha="right")
         elif low < total < high:
-            axes.text(right / 2, total - right / 2, f"{total:.0f}", color="0.4", fontsize=8, va="bottom")
+            axes.text(right / 2, total - right / 2, f"{total:.0f}", color="0.4", fontsize=10, va="bottom")
     if unrated.any():
         axes.axvspan(right, end, color="0.95", zorder=0)
-        axes.text((right + end) / 2, high, "no rate", fontsize=8, color="0.4", va="top", ha="center")
+        axes.text((right + end) / 2, high, "no rate", fontsize=10, color="0.4", va="top", ha="center")
         axes.set_xticks([tick for tick in MaxNLocator(7).tick_values(0, right) if 0 <= tick <= right])
     axes.set(xlim=(-0.02 * right, end), ylim=(low, high), title=title)
-    axes.set(xlabel="rate: KL, nats per image", ylabel="distortion: reconstruction, nats per image")
-    axes.legend(title="", fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    note = "dashed: equal negative ELBO, as written beside the line"
+    axes.set(xlabel=f"rate: KL, nats per image\n({note})", ylabel="distortion: reconstruction, nats per image")
+    axes.legend(title="", loc="center left", bbox_to_anchor=(1.0, 0.5))
     _despine(axes)
     return figure
 
@@ -1195,10 +1383,11 @@ def plot_scores(table, by, value, hue, reference=None, title="", xlabel=None, lo
     alt = f"Dots for {', '.join(map(str, rows))}; a colour each for {', '.join(map(str, ways))}."
     figure = _figure(7.6, 0.42 * len(rows) + 1.3, alt)
     axes = figure.subplots()
-    for place, way in enumerate(ways):
+    for place, (colour, way) in enumerate(zip(itertools.cycle(COLOURS), ways, strict=False)):
+        mark = "osD^v"[place // len(COLOURS) % 5]  # beyond ten the marks tell methods apart
         part = table[table[hue] == way]
-        heights = part[by].map(rows.index) + (place - (len(ways) - 1) / 2) * 0.16
-        axes.scatter(part[value], heights, color=COLOURS[place], s=26, label=way, zorder=3, linewidths=0)
+        heights = part[by].map(rows.index) + (place - (len(ways) - 1) / 2) * min(0.16, 0.8 / len(ways))
+        axes.scatter(part[value], heights, color=colour, marker=mark, s=32, label=way, zorder=3, linewidths=0)
     if reference is not None:
         text, where = reference
         axes.axvline(where, color="black", linewidth=0.9, linestyle="--", label=text)
@@ -1209,7 +1398,7 @@ def plot_scores(table, by, value, hue, reference=None, title="", xlabel=None, lo
     axes.set(xlabel=xlabel or value, title=title)
     axes.grid(axis="y", color="0.9")
     axes.set_axisbelow(True)
-    figure.legend(*axes.get_legend_handles_labels(), fontsize=8, frameon=False, ncols=4, loc="outside lower center")
+    figure.legend(*axes.get_legend_handles_labels(), ncols=4, loc="outside lower center")
     _despine(axes, left=True)
     return figure
 
@@ -1241,7 +1430,7 @@ def plot_trials(table, by, value, title="", xlabel=None):
     places = {setting: row for row, setting in enumerate(ranked.index)}
     for colour, (seed, part) in zip(itertools.cycle(COLOURS), rows.groupby("seed"), strict=False):
         heights = part["setting"].map(places)
-        axes.scatter(part[value], heights, color=colour, s=26, label=f"seed {seed}", zorder=3, linewidths=0)
+        axes.scatter(part[value], heights, color=colour, s=32, label=f"seed {seed}", zorder=3, linewidths=0)
     axes.vlines(
         ranked["mean"], np.arange(len(ranked)) - 0.3, np.arange(len(ranked)) + 0.3, color="black", linewidth=1.2
     )
@@ -1249,13 +1438,13 @@ def plot_trials(table, by, value, title="", xlabel=None):
     for row, outcome in enumerate(ranked.itertuples()):
         note = f"{outcome.mean:.{decimals}f}" + ("  tie" if outcome.tie else "")
         axes.annotate(
-            note, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=8, annotation_clip=False
+            note, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=10, annotation_clip=False
         )
     axes.set(yticks=range(len(ranked)), yticklabels=ranked.index, ylim=(len(ranked) - 0.5, -0.5))
     axes.set(xlabel=xlabel or value, title=title)
     axes.grid(axis="y", color="0.9")
     axes.set_axisbelow(True)
-    figure.legend(*axes.get_legend_handles_labels(), fontsize=8, frameon=False, ncols=3, loc="outside lower center")
+    figure.legend(*axes.get_legend_handles_labels(), ncols=3, loc="outside lower center")
     _despine(axes, left=True)
     return figure
 
@@ -1278,7 +1467,7 @@ def plot_sweeps(tables, value, title="Every training is a dot", xlabel=None):
         found = table.groupby("variant").filter(lambda trials: trials[value].notna().all())
         behind = found[value] - found.groupby("variant")[value].mean().min()
         jitter = np.random.default_rng(1).uniform(-0.22, 0.22, len(found))
-        axes.scatter(behind, row + jitter, color=colour, s=22, alpha=0.8, linewidths=0)
+        axes.scatter(behind, row + jitter, color=colour, s=30, alpha=0.8, linewidths=0)
         low, high = min(low, behind.min()), max(high, behind.max())
     axes.axvline(0, color="black", linewidth=0.8, linestyle="--")
     axes.set_xscale("symlog", linthresh=1, linscale=1.2)
@@ -1287,6 +1476,8 @@ def plot_sweeps(tables, value, title="Every training is a dot", xlabel=None):
     axes.minorticks_off()
     axes.set_xlim(low - 0.15, 1.2 * high)
     axes.set(yticks=range(len(tables)), yticklabels=tables, ylim=(len(tables) - 0.5, -0.5), title=title)
-    axes.set(xlabel=xlabel or f"{value}, above the best mean of its row")
+    axes.set(
+        xlabel=f"{xlabel or value + ', above the best mean of its row'}\n(equal steps up to 1, logarithmic beyond)"
+    )
     _despine(axes, left=True)
     return figure

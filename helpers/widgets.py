@@ -190,8 +190,9 @@ def map_png(points, labels, low, high, size=380):
     """
     figure = Figure(figsize=(size / 100, size / 100), dpi=100)
     axes = figure.add_axes((0, 0, 1, 1))
-    colours = np.asarray(plotting.COLOURS)[np.asarray(labels) % len(plotting.COLOURS)]
-    axes.scatter(*np.asarray(points).T, s=5, c=colours, alpha=0.6, linewidths=0)
+    order = np.random.default_rng(1).permutation(len(points))  # so that no class hides another
+    colours = np.asarray(plotting.CLASS_COLOURS)[np.asarray(labels)[order] % len(plotting.CLASS_COLOURS)]
+    axes.scatter(*np.asarray(points)[order].T, s=7, c=colours, alpha=0.6, linewidths=0)
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     axes.axis("off")
     stream = io.BytesIO()
@@ -692,7 +693,7 @@ class LatentPad(_Shell):
             alt=f"Map of {len(split):,} encoded garments, {across} to the right, {up} upwards, coloured by class.",
             axes=f"right {across}: {low[0]:.1f} to {high[0]:.1f} · up {up}: {low[1]:.1f} to {high[1]:.1f}",
             legend=[
-                [name, to_hex(plotting.COLOURS[i % len(plotting.COLOURS)])]
+                [name, to_hex(plotting.CLASS_COLOURS[i % len(plotting.CLASS_COLOURS)])]
                 for i, name in enumerate(dataset.class_names)
             ],
             low=low.tolist(),

@@ -1,5 +1,6 @@
 """Every picture shows what it is said to show; expected values are worked out by hand from small inputs."""
 
+import base64
 import copy
 import inspect
 import io
@@ -11,10 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import seaborn
+from bs4 import BeautifulSoup
 from matplotlib.collections import LineCollection, PathCollection, PolyCollection
 from matplotlib.colors import same_color, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Rectangle
 from matplotlib.text import Text
 from PIL import Image
 
@@ -71,6 +73,19 @@ def dots(axes):
     """Scatters of axes as (label, points, collection)."""
     found = [group for group in axes.collections if isinstance(group, PathCollection)]
     return [(group.get_label(), np.asarray(group.get_offsets()), group) for group in found]
+
+
+def dots_by_class(axes):
+    """Dots of the scatter of classes as {index of the class: its points, sorted}, told apart by their colours."""
+    _, points, group = dots(axes)[0]
+    colours = group.get_facecolor()[:, :3]
+    found = {}
+    for label, colour in enumerate(plotting.CLASS_COLOURS):
+        mine = points[np.isclose(colours, colour).all(axis=1)]
+        if len(mine):
+            found[label] = mine[np.lexsort(mine.T[::-1])]
+    assert sum(map(len, found.values())) == len(points)
+    return found
 
 
 def bars(axes):
@@ -206,6 +221,11 @@ SCORES = pd.DataFrame({"net": ["y", "y", "x"], "way": ["q", "p", "p"], "score": 
 
 # How to call each function, and the text for those who cannot see the picture.
 EXAMPLES = {
+    "plot_course_map": (
+        lambda: ([3], {}),
+        "The way through the course, notebooks 01 to 10 with arrows from what is needed first; notebook 03, dense VAE, "
+        "is marked.",
+    ),
     "plot_rows": (
         lambda: ([{"one": plain(0.1, 0.2), "two\nlines": plain(0.3)}], {}),
         "2 rows of 2 garment pictures: one, two lines.",
@@ -485,15 +505,35 @@ def displayed(monkeypatch):
     return calls
 
 
+def alt_of(html):
+    """Alt text and size of the only image in a piece of HTML, as a browser reads them."""
+    (image,) = BeautifulSoup(html, "html.parser").find_all("img")
+    return image["alt"], image["src"], (image["width"], image["height"])
+
+
 def test_show_gives_the_picture_and_its_alt_text_to_the_notebook(displayed):
     figure = plotting.plot_history(HISTORY)
     plotting.show(figure)
-    plotting.show(figure, alt="Another text.")
-    for (bundle, options), text in zip(displayed, (figure.alt, "Another text."), strict=True):
+    plotting.show(figure, alt='Curves of "a" < b & c.')
+    assert len(displayed) == 4
+    for picture, words, text in zip(
+        displayed[::2], displayed[1::2], (figure.alt, 'Curves of "a" < b & c.'), strict=True
+    ):
+        bundle, options = picture
         assert bundle["image/png"].startswith(b"\x89PNG")
         assert bundle["text/plain"] == f"<Figure: {text}>"
+        assert "text/html" not in bundle, "it would be shown in the picture's place"
         assert options == {"metadata": {"image/png": {"alt": text}}, "raw": True}
+        bundle, options = words
+        assert list(bundle) == ["text/html"] and options == {"raw": True}
+        assert alt_of(bundle["text/html"]) == (text, plotting.CLEAR_PIXEL, ("1", "1"))
     assert figure.get_supxlabel() == ""
+
+
+def test_pixel_with_the_alt_text_cannot_be_seen():
+    data = base64.b64decode(plotting.CLEAR_PIXEL.partition(";base64,")[2])
+    image = Image.open(io.BytesIO(data)).convert("RGBA")
+    assert image.size == (1, 1) and image.getpixel((0, 0))[3] == 0
 
 
 def test_shown_picture_names_what_stands_in(displayed, monkeypatch):
@@ -501,9 +541,10 @@ def test_shown_picture_names_what_stands_in(displayed, monkeypatch):
     plotting.show(figure)
     monkeypatch.setattr(course, "_stand_in", "drawings")
     plotting.show(figure)
-    (real, _), (drawn, options) = displayed
+    (real, _), _, (drawn, options), (words, _) = displayed
     assert drawn["text/plain"] == f"<Figure: {figure.alt} (drawings)>"
     assert options["metadata"]["image/png"]["alt"] == f"{figure.alt} (drawings)"
+    assert alt_of(words["text/html"])[0] == f"{figure.alt} (drawings)"
     assert figure.get_supxlabel() == "drawings"
     assert real["image/png"] != drawn["image/png"]
 
@@ -528,6 +569,54 @@ def test_png_keeps_many_greys_apart():
     figure.figimage(np.tile(np.arange(256), (100, 1)), cmap="gray", vmin=0, vmax=255)
     image = Image.open(io.BytesIO(plotting.png(figure))).convert("L")
     assert len(set(image.tobytes())) > 100
+
+
+# The way through the course.
+
+
+def stations(axes):
+    """Boxes of the map as {number: (colour of the face, style of the edge, colour of the text)}, and their texts."""
+    boxes = [patch for patch in axes.patches if isinstance(patch, FancyBboxPatch)]
+    found, labels = {}, {}
+    for box in boxes:
+        middle = box.get_x() + box.get_width() / 2, box.get_y() + box.get_height() / 2
+        (text,) = (
+            text for text in axes.texts if np.allclose(text.get_position(), middle) and text.get_ha() == "center"
+        )
+        number = int(text.get_text()[:2])
+        found[number] = (box.get_facecolor(), box.get_linestyle(), text.get_color())
+        labels[number] = text.get_text()[2:].replace("-\n", "").replace("\n", " ").strip()
+    return found, labels
+
+
+def test_map_of_the_course_marks_one_notebook_and_outlines_the_planned_ones():
+    (axes,) = plotting.plot_course_map(4).axes
+    found, labels = stations(axes)
+    assert sorted(found) == list(range(1, 11))
+    for number, (face, edge, ink) in found.items():
+        assert same_color(face, BLIND[0]) == (number == 4)
+        assert same_color(face, "white") == (edge == "--") == (number in (8, 9, 10))
+        assert same_color(ink, "white") == (number == 4)
+    assert labels[2] == "dense autoencoder" and labels[10] == "disentanglement" and labels[8] == "conditional VAE"
+    assert [number for number in range(1, 11) if number not in plotting.PLANNED] == list(range(1, 8))
+
+
+def test_arrows_of_the_map_lead_from_what_is_needed_to_what_needs_it():
+    (axes,) = plotting.plot_course_map(1).axes
+    at = {}
+    for text in axes.texts:
+        if text.get_ha() == "center" and text.get_text()[:2].isdigit():
+            at[text.get_position()] = int(text.get_text()[:2])
+    arrows = [text for text in axes.texts if isinstance(getattr(text, "arrow_patch", None), FancyArrowPatch)]
+    found = {(at[arrow.get_position()], at[arrow.xy]) for arrow in arrows}
+    assert found == {(1, 2), (2, 3), (3, 4), (4, 5), (5, 6), (3, 7), (3, 8), (6, 9), (7, 10)}
+
+
+def test_map_knows_its_notebooks():
+    for number in range(1, 8):
+        assert list((course.ROOT / "notebooks").glob(f"{number:02d}_*.ipynb")), number
+    with pytest.raises(ValueError, match="numbers 1 to 10; 11 is none"):
+        plotting.plot_course_map(11)
 
 
 # Rows and sheets.
@@ -604,6 +693,20 @@ def test_class_sheets_show_each_set_beside_the_names_of_the_classes():
     assert list(tick_labels(first.yaxis).items()) == [(14 + 28 * k, name) for k, name in enumerate(NAMES)]
 
 
+def test_class_sheet_of_one_set_stands_alone():
+    (only,) = plotting.plot_class_sheets({"A": split()}, NAMES, examples=3).axes
+    assert only.get_title() == "A"
+    check_class_rows(levels(only), examples=3)
+
+
+def test_letters_are_not_small():
+    for name, (make, _) in EXAMPLES.items():
+        arguments, options = make()
+        figure = getattr(plotting, name.split()[0])(*arguments, **options)
+        small = [text for text in figure.findobj(Text) if text.get_text() and text.get_fontsize() < 10]
+        assert small == [], name
+
+
 def test_draws_of_examples_depend_on_the_seed_alone():
     def drawn(seed):
         rows = plotting.plot_classes(split(), NAMES, examples=2, seed=seed).axes
@@ -664,23 +767,97 @@ def test_map_of_a_vae_shows_codes_by_class_and_decodes_the_same_square():
     codes = np.array([(0.5, 1), (1, -1), (-0.5, 2), (1.5, 0)], "float32")
     figure = plotting.plot_latent_map(Fake(), Split(carriers(codes), np.array([0, 9, 0, 3])), NAMES, size=2, reach=4)
     left, right = figure.axes
-    found = {label: points for label, points, _ in dots(left)}
-    assert list(found) == list(NAMES)
-    np.testing.assert_allclose(found["class 0"], codes[[0, 2]])
-    np.testing.assert_allclose(found["class 9"], codes[[1]])
-    np.testing.assert_allclose(found["class 3"], codes[[3]])
-    assert sum(map(len, found.values())) == 4
-    for (_, _, group), colour in zip(dots(left), BLIND, strict=True):
-        assert same_color(group.get_facecolor()[:, :3], [colour]) or not len(group.get_offsets())
+    found = dots_by_class(left)
+    assert list(found) == [0, 3, 9]
+    np.testing.assert_allclose(found[0], codes[[2, 0]])
+    np.testing.assert_allclose(found[9], codes[[1]])
+    np.testing.assert_allclose(found[3], codes[[3]])
     assert left.get_xlim() == left.get_ylim() == (-4, 4)
     assert right.images[0].get_extent() == [-4, 4, -4, 4] and right.images[0].get_clim() == (0, 1)
     np.testing.assert_allclose(levels(right), [[198, 202], [-202, -198]], err_msg="centres of four fields: -2 and 2")
     for axes in (left, right):
         assert (axes.get_xlabel(), axes.get_ylabel()) == ("z[0]", "z[1]")
     assert (left.get_title(), right.get_title()) == ("encoder: garments in z", "decoder: points of z")
-    assert list(legend(figure)) == list(NAMES)
-    for colour, mark in zip(BLIND, legend(figure).values(), strict=True):
-        assert same_color(colour, mark)
+    assert {text for text, _, _ in words(left)} == {"class 0", "class 3", "class 9", "N(0, I): 1 and 2 s.d."}
+    assert figure.legends == []
+
+
+def circles(axes):
+    return sorted(patch.get_radius() for patch in axes.patches if isinstance(patch, Circle) and patch.center == (0, 0))
+
+
+def test_maps_of_a_vae_have_the_circles_of_its_prior():
+    images = Split(carriers([(0.5, 1), (1, -1)]), np.array([0, 1]))
+    assert circles(plotting.plot_latent_map(Fake(), images, NAMES).axes[0]) == [1, 2]
+    assert circles(plotting.plot_latent_map(Fake(), images, NAMES, uniform=True).axes[0]) == []
+    assert circles(plotting.plot_latent_map(Fake(is_variational=False), images, NAMES).axes[0]) == []
+
+
+def test_names_of_classes_stand_at_their_medians_in_their_colours():
+    codes = np.array([(-2, 2), (-2, 2), (-2.5, 2.5), (2, -2), (2, -2.2), (2.5, -2.4)], "float32")
+    left, _ = plotting.plot_latent_map(Fake(), Split(carriers(codes), np.array([0, 0, 0, 7, 7, 7])), NAMES).axes
+    found = {text.get_text(): text for text in left.texts if text.get_text().startswith("class")}
+    np.testing.assert_allclose(found["class 0"].get_position(), (-2, 2), rtol=1e-6)
+    np.testing.assert_allclose(found["class 7"].get_position(), (2, -2.2), rtol=1e-6)
+    for label in (0, 7):
+        assert same_color(found[f"class {label}"].get_color(), plotting.CLASS_COLOURS[label])
+        (outline,) = found[f"class {label}"].get_path_effects()
+        assert outline._gc["foreground"] == "white"
+
+
+def test_names_of_classes_lie_neither_on_one_another_nor_outside():
+    codes = np.repeat([(0.0, 0.0), (0.1, 0.05), (0.2, 0.0), (2.95, 0.0)], 3, axis=0).astype("float32")
+    figure = plotting.plot_latent_map(Fake(), Split(carriers(codes), np.repeat([0, 1, 2, 3], 3)), NAMES)
+    figure.draw_without_rendering()
+    left = figure.axes[0]
+    boxes = [text.get_window_extent() for text in left.texts if text.get_text().startswith("class")]
+    assert len(boxes) == 4
+    frame = left.get_window_extent()
+    for i, box in enumerate(boxes):
+        assert frame.x0 <= box.x0 and box.x1 <= frame.x1
+        assert not any(box.overlaps(other) for other in boxes[:i])
+
+
+def test_no_class_hides_another_and_dots_are_three_pixels_wide():
+    codes = np.zeros((200, 2), "float32")
+    left, _ = plotting.plot_latent_map(Fake(), Split(carriers(codes), np.repeat([0, 1], 100)), NAMES).axes
+    _, _, group = dots(left)[0]
+    first = np.isclose(group.get_facecolor()[:, :3], plotting.CLASS_COLOURS[0]).all(axis=1)
+    assert 30 < first[:100].sum() < 70, "drawn in mixed order, not class by class"
+    assert (np.sqrt(group.get_sizes()) * plotting.DPI / 72 >= 3).all() and (group.get_facecolor()[:, 3] < 1).all()
+
+
+def linear(colour):
+    c = np.array(colour)
+    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+
+
+def lab(light):
+    """CIE L*a*b* of linear RGB."""
+    xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]] @ np.clip(light, 0, 1)
+    x, y, z = np.cbrt(np.maximum(xyz / [0.9505, 1, 1.089], 1e-9))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+# What eyes without green, and without red cones make of a colour: Machado, Oliveira and Fernandes (2009).
+EYES = {
+    "usual": (np.eye(3), 40),
+    "no green": ([[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]], 20),
+    "no red": ([[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]], 20),
+}
+
+
+@pytest.mark.parametrize("eyes", EYES)
+def test_colours_of_classes_are_told_apart(eyes):
+    seen, least = EYES[eyes]
+    places = [lab(seen @ linear(colour)) for colour in plotting.CLASS_COLOURS]
+    assert min(np.linalg.norm(a - b) for i, a in enumerate(places) for b in places[:i]) > least
+
+
+def test_colours_of_classes_stand_out_from_white():
+    assert len(plotting.CLASS_COLOURS) == 10
+    for colour in plotting.CLASS_COLOURS:
+        assert 1.05 / (linear(colour) @ [0.2126, 0.7152, 0.0722] + 0.05) > 2.95
 
 
 def test_map_of_an_autoencoder_takes_the_range_of_its_codes_without_the_outermost():
@@ -699,8 +876,9 @@ def test_uniform_map_shows_quantiles_of_the_prior():
     codes = [(0, 1.959964), (-1.959964, 0)]
     figure = plotting.plot_latent_map(Fake(), Split(carriers(codes), np.array([0, 1])), NAMES, uniform=True, size=2)
     left, right = figure.axes
-    np.testing.assert_allclose(dots(left)[0][1], [(0.5, 0.975)], atol=1e-6)
-    np.testing.assert_allclose(dots(left)[1][1], [(0.025, 0.5)], atol=1e-6)
+    found = dots_by_class(left)
+    np.testing.assert_allclose(found[0], [(0.5, 0.975)], atol=1e-6)
+    np.testing.assert_allclose(found[1], [(0.025, 0.5)], atol=1e-6)
     assert left.get_xlim() == left.get_ylim() == (0, 1) and right.images[0].get_extent() == [0, 1, 0, 1]
     quarter = 0.6744898  # a quarter of a standard normal distribution lies above
     np.testing.assert_allclose(levels(right), quarter * np.array([[99, 101], [-101, -99]]), rtol=1e-6)
@@ -727,8 +905,12 @@ def test_history_draws_training_and_validation_of_each_part_epoch_by_epoch():
         np.testing.assert_allclose(training, np.column_stack([[1, 2, 3], values]))
         np.testing.assert_allclose(validation, np.column_stack([[1, 2, 3], 10 * np.array(values)]))
         assert [same_color(line.get_color(), colour) for line, colour in zip(axes.lines, BLIND, strict=False)] == [1, 1]
-        assert list(legend(axes)) == ["training", "validation"]
-        assert [same_color(mark, colour) for mark, colour in zip(legend(axes).values(), BLIND, strict=False)] == [1, 1]
+        assert axes.get_legend() is None
+        assert list(legend(figure)) == ["training", "validation"]
+        assert [same_color(mark, colour) for mark, colour in zip(legend(figure).values(), BLIND, strict=False)] == [
+            1,
+            1,
+        ]
         assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_yscale()) == ("epoch", "nats per image", "linear")
         assert all(tick == round(tick) for tick in axes.get_xticks())
     assert figure.get_suptitle() == "Training"
@@ -749,25 +931,52 @@ def test_lines_are_means_and_their_bands_reach_from_the_lowest_to_the_highest():
     np.testing.assert_allclose(points, [(2, 0.5), (8, 0.3)])
     (filled,) = (group for group in axes.collections if isinstance(group, PolyCollection))
     assert band(filled) == {2: (pytest.approx(0.3), pytest.approx(0.8)), 8: (pytest.approx(0.1), pytest.approx(0.5))}
-    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == ("k", "mse", "A title")
+    assert (axes.get_ylabel(), axes.get_title()) == ("mse", "A title")
+    assert axes.get_xlabel() == "k\n(band: from the lowest to the highest of the repeats)"
+    (single,) = plotting.plot_lines(REPEATED[:2], "k", "mse").axes
+    assert single.get_xlabel() == "k", "no band without repeats"
     assert (axes.get_xscale(), axes.get_yscale()) == ("linear", "linear")
     assert axes.get_legend() is None
 
 
-def test_lines_of_groups_have_a_colour_and_a_legend_entry_each():
+def test_lines_of_groups_have_a_colour_and_their_name_beside_them():
     figure = plotting.plot_lines(REPEATED, "k", "mse", "net", xlabel="numbers", ylabel="error", log="xy")
     (axes,) = figure.axes
     (_, a), (_, b) = lines(axes)
     np.testing.assert_allclose([a, b], [[(2, 0.35), (8, 0.2)], [(2, 0.8), (8, 0.5)]])
     drawn = [line for line in axes.lines if len(line.get_xdata())]
     assert [same_color(line.get_color(), colour) for line, colour in zip(drawn, BLIND, strict=False)] == [True, True]
-    assert {text: same_color(mark, BLIND["ab".index(text)]) for text, mark in legend(axes).items()} == {
-        "a": True,
-        "b": True,
-    }
-    assert axes.get_legend().get_title().get_text() == ""
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("numbers", "error")
+    assert axes.get_legend() is None
+    names = {text.get_text(): text for text in axes.texts}
+    assert list(names) == ["a", "b"]
+    for name, colour, height in zip("ab", BLIND, (0.2, 0.5), strict=False):
+        share = axes.transAxes.inverted().transform(axes.transData.transform((8, height)))
+        np.testing.assert_allclose(names[name].xy, (1.015, share[1]), atol=1e-6)
+        assert same_color(names[name].get_color(), colour)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == (
+        "numbers\n(band: from the lowest to the highest of the repeats)",
+        "error",
+    )
     assert figure.alt == "Line chart of error against numbers, a line each net."
+
+
+def test_names_of_lines_that_end_together_are_moved_apart():
+    table = pd.DataFrame({"k": [1, 2] * 3, "mse": [0, 1.0, 0, 1.001, 0, 0.999], "net": list("aabbcc")})
+    (axes,) = plotting.plot_lines(table, "k", "mse", "net").axes
+    heights = {text.get_text(): text.xy[1] for text in axes.texts}
+    assert heights["b"] - heights["a"] > 0.06 and heights["a"] - heights["c"] > 0.06
+
+
+@pytest.mark.parametrize("case", ["many", "short"])
+def test_lines_that_cannot_be_named_at_the_end_have_a_legend_beside_the_axes(case):
+    many = pd.DataFrame([{"k": k, "mse": k * net, "net": f"net {net}"} for net in range(12) for k in (1, 2)])
+    short = pd.DataFrame({"k": [1, 2, 1, 3], "mse": [1, 2, 3, 4.0], "net": list("aabb")})
+    figure = plotting.plot_lines(many if case == "many" else short, "k", "mse", "net")
+    (axes,) = figure.axes
+    figure.draw_without_rendering()
+    assert axes.get_legend().get_window_extent().x0 > axes.get_window_extent().x1
+    assert list(legend(axes)) == ([f"net {net}" for net in range(12)] if case == "many" else ["a", "b"])
+    assert len(lines(axes)) == (12 if case == "many" else 2) and axes.texts[:] == []
 
 
 @pytest.mark.parametrize("log", ["x", "y", "xy"])
@@ -838,7 +1047,7 @@ def test_running_mean_has_a_band_of_exactly_two_standard_errors():
         np.testing.assert_allclose(found[count], (mean - 2 * error, mean + 2 * error))
     assert axes.get_xlim() == (2, 4)
     assert (axes.get_xscale(), axes.get_xlabel(), axes.get_ylabel()) == ("log", "draws", "nats")
-    assert list(legend(axes)) == [estimate, truth]
+    assert list(legend(axes.figure)) == [estimate, truth]
 
 
 def test_running_mean_begins_where_it_is_told():
@@ -857,7 +1066,7 @@ def test_bars_of_kl_stand_largest_first_with_their_latents_and_values():
     np.testing.assert_allclose(bars(b)[:, 2], [6, 0])
     assert list(tick_labels(a.xaxis).values()) == ["1", "0", "2"]
     assert list(tick_labels(b.xaxis).values()) == ["1", "0"]
-    assert [text for text, _, _ in words(a)] == ["3.0", "1.0", "0.3"]
+    assert [text for text, _, _ in words(a)] == ["3.04", "1.00", "0.26"]
     assert (a.get_title(), b.get_title(), a.get_ylabel(), a.get_xlabel()) == ("a", "b", "nats per image", "latent")
     for axes, colour in zip(figure.axes, BLIND, strict=False):
         ((_, line),) = lines(axes)
@@ -889,17 +1098,21 @@ def test_codes_are_drawn_by_class_under_draws_of_the_prior():
     figure = plotting.plot_codes_and_prior({"A": Fake(), "B": Fake(7)}, garments, NAMES, max_images=30, seed=8)
     draws = np.random.default_rng(8).standard_normal((3, 2))
     for axes, label, shift in zip(figure.axes, "AB", (0, 7), strict=True):
-        *classes, (name, prior, group) = dots(axes)
-        assert [text for text, _, _ in classes] == list(NAMES) and name == "draws of N(0, I)"
-        for k, (_, points, _) in enumerate(classes):
-            np.testing.assert_allclose(points, codes[:30][[k, k + 10, k + 20]] + shift, rtol=1e-6)
+        _, (name, prior, group) = dots(axes)
+        assert name == "draws of N(0, I); circles: 1 and 2 s.d."
+        classes = dots_by_class(axes)
+        assert list(classes) == list(range(10))
+        for k, points in classes.items():
+            expected = codes[:30][[k, k + 10, k + 20]] + shift
+            np.testing.assert_allclose(points, expected[np.argsort(expected[:, 0])], rtol=1e-6)
+        assert circles(axes) == [1, 2]
         np.testing.assert_allclose(prior, draws, rtol=1e-6)
         assert same_color(group.get_facecolor()[0], "black")
         assert axes.get_title() == label and (axes.get_xlabel(), axes.get_ylabel()) == ("z[0]", "z[1]")
         for limits, column in ((axes.get_xlim(), 0), (axes.get_ylim(), 1)):
             together = np.sort(np.concatenate([codes[:30, column] + shift, draws[:, column]]))
             assert together[0] <= limits[0] <= together[1] and together[-2] <= limits[1] <= together[-1]
-    assert list(legend(figure)) == [*NAMES, "draws of N(0, I)"]
+    assert list(legend(figure)) == ["draws of N(0, I); circles: 1 and 2 s.d."]
 
 
 def test_wardrobe_runs_through_quantiles_of_the_prior_right_and_up():
@@ -1192,7 +1405,16 @@ def test_uncertainty_has_a_scale_of_its_own_for_the_spread():
     ] * 2
     spread = rows[2].images[0]
     assert spread.get_clim() == (0, pytest.approx(0.03)) and spread.get_cmap().name == "rocket_r"
-    assert spread.colorbar.ax is scale and scale.get_ylabel() == "spread, grey levels"
+    assert spread.colorbar.ax is scale and scale.get_ylabel() == "spread (white to black: 1)"
+
+
+@pytest.mark.parametrize("title", ["", "A title"])
+def test_labels_of_uncertainty_lie_within_the_picture(title):
+    image = plotting.plot_uncertainty(*[plain(*[0.1] * 7)] * 3, title=title)
+    image.draw_without_rendering()
+    for axes in image.axes:
+        box = axes.yaxis.label.get_window_extent()
+        assert box.x0 >= 0 and box.x1 <= image.bbox.x1, axes.get_ylabel()
 
 
 # Tables.
@@ -1212,7 +1434,7 @@ def test_models_lie_at_their_rate_and_distortion():
     (axes,) = figure.axes
     assert places_by_model(axes, ["b", "a"]) == {"b": [[100, 200], [0, 300]], "a": [[40, 240]]}
     assert [same_color(*pair) for pair in zip(legend(axes).values(), BLIND, strict=False)] == [True, True]
-    assert axes.get_xlabel() == "rate: KL, nats per image"
+    assert axes.get_xlabel().startswith("rate: KL, nats per image\n(dashed: equal negative ELBO")
     assert axes.get_ylabel() == "distortion: reconstruction, nats per image"
     low, high = axes.get_xlim()
     assert -5 < low < 0 and 100 < high < 110
@@ -1287,6 +1509,17 @@ def test_scores_have_a_row_a_model_and_a_colour_a_way_in_the_order_of_the_table(
     assert lines(plotting.plot_scores(SCORES, "net", "score", "way").axes[0]) == []
 
 
+def test_more_methods_than_colours_differ_by_their_marks():
+    table = pd.DataFrame({"net": "a", "way": [f"way {i}" for i in range(12)], "score": range(12)})
+    figure = plotting.plot_scores(table, "net", "score", "way")
+    found = dots(figure.axes[0])
+    assert [label for label, _, _ in found] == [f"way {i}" for i in range(12)]
+    looks = {(to_rgb(group.get_facecolor()[0][:3]), group.get_paths()[0].vertices.tobytes()) for _, _, group in found}
+    assert len(looks) == 12
+    heights = [points[0, 1] for _, points, _ in found]
+    assert heights == sorted(heights) and max(map(abs, heights)) < 0.5, "within their row"
+
+
 def test_scores_may_be_logarithmic_in_plain_numbers():
     (axes,) = plotting.plot_scores(SCORES, "net", "score", "way", log=True).axes
     assert axes.get_xscale() == "log"
@@ -1359,4 +1592,4 @@ def test_sweeps_lie_by_their_distance_from_the_best_mean_of_their_row():
     low, high = axes.get_xlim()
     assert -2 < low < -1 and 7 < high < 10 and axes.get_xscale() == "symlog"
     assert tick_labels(axes.xaxis) == {-1: "-1", -0.5: "-0.5", 0: "0", 0.5: "0.5", 1: "1", 2: "2", 5: "5"}
-    assert axes.get_xlabel() == "score, above the best mean of its row"
+    assert axes.get_xlabel() == "score, above the best mean of its row\n(equal steps up to 1, logarithmic beyond)"

@@ -87,6 +87,8 @@ def pictures(dataset):
         ),
         "06_hero": plotting.plot_rows(made),
     }
+    written = [number for number in plotting.STATIONS if number not in plotting.PLANNED]
+    figures |= {f"{number:02d}_map": plotting.plot_course_map(number) for number in written}
     for name, figure in figures.items():
         with files.written_aside(IMAGES / f"{name}.png") as aside:
             aside.write_bytes(plotting.png(figure))

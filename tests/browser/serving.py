@@ -59,6 +59,13 @@ def expect(locator):
     return expect(locator)
 
 
+def environment(home):
+    """Environment of a Jupyter program that keeps its settings and histories in a folder of its own."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    environ |= {f"JUPYTER_{kind}_DIR": str(home / kind) for kind in ("CONFIG", "DATA", "RUNTIME")}
+    return environ | {"JUPYTER_PREFER_ENV_PATH": "1", "PYTHONPATH": f"{TESTS}{os.pathsep}{course.ROOT}"}
+
+
 class Server:
     """A running Jupyter server or Voila.
 
@@ -80,7 +87,7 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(module, folder, *arguments, token="", timeout=120, **environment):
+def serving(module, folder, *arguments, token="", timeout=120, **variables):
     """Start ``python -m module`` on a free port, and stop it in the end.
 
     Its settings and histories go to a folder of their own, not to the reader's.
@@ -91,7 +98,7 @@ def serving(module, folder, *arguments, token="", timeout=120, **environment):
         *arguments: more of the command line. "{port}" is replaced.
         token: that the server asks for.
         timeout: seconds to wait for its first answer.
-        **environment: variables to add.
+        **variables: of the environment, to add.
 
     Yields:
         `Server`.
@@ -100,9 +107,7 @@ def serving(module, folder, *arguments, token="", timeout=120, **environment):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log, home = folder / f"{module}.log", folder / f"{module}-settings"
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
-    environ |= {f"JUPYTER_{kind}_DIR": str(home / kind) for kind in ("CONFIG", "DATA", "RUNTIME")}
-    environ |= {"JUPYTER_PREFER_ENV_PATH": "1", "PYTHONPATH": f"{TESTS}{os.pathsep}{course.ROOT}", **environment}
+    environ = environment(home) | variables
     command = [sys.executable, "-m", module, *(argument.format(port=port) for argument in arguments)]
     with open(log, "wb") as out:
         process = subprocess.Popen(command, cwd=folder, env=environ, stdout=out, stderr=out)
@@ -116,6 +121,7 @@ def serving(module, folder, *arguments, token="", timeout=120, **environment):
             process.wait(20)
         except subprocess.TimeoutExpired:
             process.kill()
+            process.wait()
 
 
 def _wait_for_answer(server, timeout):
