@@ -923,8 +923,8 @@ explorer = Explorer  # what notebooks call it
 def write_page(models_, dataset, path, title="Latent Wardrobe: the explorer"):
     """Write an explorer of models as one HTML file that needs no Python, no network and no server.
 
-    It decodes in the browser, with weights rounded to eight bits; encoders of dense layers are packed too, so that the page can
-    encode a reader's own picture. At its start the page compares itself with Python on stored codes and images.
+    It decodes in the browser, with weights rounded to eight bits; encoders of dense layers are packed too, so that the
+    page can encode a reader's own picture. At its start it compares itself with Python on stored codes and images.
 
     Args:
         models_: Dict from the name shown to an `Autoencoder` or `VAE`; one to about four.
@@ -944,8 +944,8 @@ def write_page(models_, dataset, path, title="Latent Wardrobe: the explorer"):
     content = browser.page(
         {
             "title": title,
-            "about": "Each model turns a garment into a few numbers and back. Move them, walk from one garment to another, or "
-            "draw your own. Everything is computed in this page.",
+            "about": "Each model turns a garment into a few numbers and back. Move them, walk from one garment to "
+            "another, or draw your own. Everything is computed in this page.",
             "classes": list(dataset.class_names),
             "colours": [to_hex(colour) for colour in plotting.COLOURS[: len(dataset.class_names)]],
             "labels": kinds,
@@ -1014,7 +1014,7 @@ def _map_for_the_page(space, labels, dots=400):
 
 
 def _limit_of_garments(model, images, is_priced):
-    """What 99 of 100 held-out garments stay below: nats above their own entropy at z = z_mean, or mean squared error."""
+    """What 99 of 100 held-out garments stay below: nats above their own entropy, z = z_mean; or mean squared error."""
     with _LOCK:
         x_hat = model.reconstruct(images)
         if not is_priced:

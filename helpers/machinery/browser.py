@@ -36,7 +36,8 @@ def describe(part):
         part: Keras functional model with one input, such as ``model.decoder``.
 
     Returns:
-        List of dicts: kind, name, from (names of steps), shape (without the batch), activation, and for convolutions size and stride.
+        List of dicts: kind, name, from (names of steps), shape (without the batch), activation, and for convolutions
+        size and stride.
 
     Raises:
         NotForThePage: A layer, an activation or a setting that `decoder.js` does not know.
@@ -84,7 +85,9 @@ def _kind(layer):
 def _one(layer, setting):
     values = set(getattr(layer, setting))
     if len(values) != 1:
-        raise NotForThePage(f"Layer {layer.name} has {setting} {getattr(layer, setting)}; the page needs equal numbers.")
+        raise NotForThePage(
+            f"Layer {layer.name} has {setting} {getattr(layer, setting)}; the page needs equal numbers."
+        )
     return int(values.pop())
 
 
