@@ -965,7 +965,7 @@ def _for_the_page(name, model, dataset, garments, proofs=2):
     """What the page has to know of a model; see page.js."""
     if getattr(model, "likelihood", "bernoulli") == "continuous_bernoulli":
         raise browser.NotForThePage(f"{name} shows the mean of a continuous Bernoulli, which the page cannot compute.")
-    held_out = dataset.validation.head(SURVEYED)
+    held_out = dataset.validation.head(min(SURVEYED, len(dataset.validation)))
     space = survey(model, held_out.images)
     has_encoder = all(hasattr(layer, "units") or not layer.weights for layer in model.encoder.layers)
     is_priced = model.is_variational and model.likelihood == "bernoulli"
