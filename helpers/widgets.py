@@ -947,7 +947,7 @@ def write_page(models_, dataset, path, title="Latent Wardrobe: the explorer"):
             "about": "Each model turns a garment into a few numbers and back. Move them, walk from one garment to "
             "another, or draw your own. Everything is computed in this page.",
             "classes": list(dataset.class_names),
-            "colours": [to_hex(colour) for colour in plotting.COLOURS[: len(dataset.class_names)]],
+            "colours": [to_hex(colour) for colour in plotting.CLASS_COLOURS[: len(dataset.class_names)]],
             "labels": kinds,
             "start": [kinds.index(kinds[-1]), 0],
             "garments": browser.text(browser.deflated(np.rint(255 * images).astype("uint8"))),
