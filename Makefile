@@ -16,9 +16,12 @@ LAB = --ip=127.0.0.1 --LabApp.default_url=/lab/tree/notebooks --LabApp.app_setti
 ENCRYPTED = --KernelManager.transport_encryption=auto
 SCREEN = $(if $(filter Linux,$(shell uname)),$(if $(DISPLAY)$(WAYLAND_DISPLAY),,--no-browser))
 
+# What opens a file in the reader's browser.
+OPEN = $(if $(filter Darwin,$(shell uname)),open,xdg-open)
+
 # Notebook 07 as an app, on this computer only. Cells tagged "course" (its exercises) stay out, and so does the part
 # of Notebook 7 that does not start in Voila.
-EXPLORE = --Voila.ip=127.0.0.1 $(ENCRYPTED) $(SCREEN) --TagRemovePreprocessor.remove_cell_tags=course \
+VOILA = --Voila.ip=127.0.0.1 $(ENCRYPTED) $(SCREEN) --TagRemovePreprocessor.remove_cell_tags=course \
           --VoilaConfiguration.extension_denylist=@jupyter-notebook/lab-extension $(CULL) \
           --VoilaConfiguration.show_tracebacks=True
 # A page that is closed or loaded again leaves its kernel behind, with a gigabyte of memory: its own request to end it is
@@ -29,7 +32,7 @@ CULL = --MappingKernelManager.cull_idle_timeout=60 --MappingKernelManager.cull_i
 unexport PYTHONPATH PYTHONHOME
 export JUPYTER_PREFER_ENV_PATH = 1
 
-.PHONY: help lab explore test test-all lint bench checkpoints results sweeps pictures readme lock setup clean
+.PHONY: help lab explore explorer voila kernel test test-all lint bench checkpoints results sweeps pictures readme lock setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -38,9 +41,20 @@ lab: setup ## set up, then open the course in JupyterLab
 	@echo "JupyterLab starts. To stop it, press Ctrl-C twice here."
 	$(VENV) -m jupyterlab $(LAB)
 
-explore: setup ## set up, then open the latent explorer (notebook 07) as an app without code
-	@echo "The explorer starts. To stop it, press Ctrl-C here."
-	$(VENV) -m voila notebooks/07_latent_explorer.ipynb $(EXPLORE)
+explore: ## open the latent explorer, one page that needs no Python: explorer.html
+	@echo "Opening explorer.html. In a browser: file://$(CURDIR)/explorer.html"
+	@$(if $(SCREEN),,$(OPEN) explorer.html)
+
+explorer: setup ## write explorer.html again from the shipped models
+	$(VENV) -m helpers.making.release explorer
+
+voila: setup ## set up, then serve notebook 07 as an app without code
+	@echo "The app starts. To stop it, press Ctrl-C here."
+	$(VENV) -m voila notebooks/07_latent_explorer.ipynb $(VOILA)
+
+kernel: ## compile the page's matrix product again (needs npm)
+	npx --yes --package assemblyscript@0.28.20 asc helpers/machinery/kernel.ts -o helpers/machinery/kernel.wasm \
+	  --enable simd -O3 --runtime stub --noAssert
 
 test: lint ## set up, then run ruff, the import linter, the unit tests and every notebook
 	$(VENV) -m pytest $(PYTEST) $(PYTEST_FLAGS)

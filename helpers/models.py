@@ -20,8 +20,8 @@ from helpers.machinery import fused
 from helpers.machinery.backend import checked_pixels, keras, layers, ops
 
 LIKELIHOODS = ("bernoulli", "gaussian", "optimal_gaussian", "continuous_bernoulli")
-# An encoder goes on in straight lines far from what it was trained on, and can state a standard deviation of e^300 for an
-# inverted garment. Its log variance is kept to where float32 can count; garments lie between -13 and 1.
+# An encoder goes on in straight lines far from what it was trained on, and can state a standard deviation of e^300 for
+# an inverted garment. Its log variance is kept to where float32 can count; garments lie between -13 and 1.
 LOG_VAR_RANGE = (-80.0, 20.0)
 SIGMA_OF_SQUARED_ERROR = math.sqrt(0.5)  # the sigma at which a Gaussian's loss is the plain squared error
 
@@ -616,8 +616,8 @@ class VAE(_LatentModel):
             images: Array (n, 28, 28, 1) in [0, 1], or a `dataset.Split`.
 
         Returns:
-            Tuple (z_mean, z_log_var), each float32 (n, latent_dim). The standard deviation is
-            exp(z_log_var / 2). The log variance is kept to `LOG_VAR_RANGE`, which only images far from all garments reach.
+            Tuple (z_mean, z_log_var), each float32 (n, latent_dim). The standard deviation is exp(z_log_var / 2). The
+            log variance is kept to `LOG_VAR_RANGE`, which only images far from all garments reach.
         """
         return run_in_batches(lambda x: self._posterior(x, training=False), _checked(images))
 

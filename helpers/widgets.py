@@ -26,6 +26,7 @@ from PIL import Image
 
 from helpers import checkpoints, course, interpolation, losses, metrics, models, plotting, priors, seeds
 from helpers.dataset import IMAGE_SHAPE, check_scale
+from helpers.machinery import browser, files
 from helpers.machinery.backend import ops
 
 SURVEYED = 2_000  # held-out garments whose codes set the ranges of the sliders
@@ -922,6 +923,109 @@ class Explorer(_Shell):
 
 
 explorer = Explorer  # what notebooks call it
+
+
+def write_page(models_, dataset, path, title="Latent Wardrobe: the explorer"):
+    """Write an explorer of models as one HTML file that needs no Python, no network and no server.
+
+    It decodes in the browser, with weights rounded to eight bits; encoders of dense layers are packed too, so that the
+    page can encode a reader's own picture. At its start it compares itself with Python on stored codes and images.
+
+    Args:
+        models_: Dict from the name shown to an `Autoencoder` or `VAE`; one to about four.
+        dataset: A `data.Dataset`; garments to start from are taken from its test images.
+        path: Where to write; a missing folder is made.
+        title: Heading of the page.
+
+    Returns:
+        The path, a `Path`.
+
+    Raises:
+        browser.NotForThePage: The page cannot run a layer of a model; nothing is written.
+        files.UnwritableFile: The file cannot be written.
+    """
+    garments = np.concatenate([np.flatnonzero(dataset.test.labels == k)[:3] for k in range(len(dataset.class_names))])
+    images, kinds = dataset.test.take(garments), dataset.test.labels[garments].tolist()
+    content = browser.page(
+        {
+            "title": title,
+            "about": "Each model turns a garment into a few numbers and back. Move them, walk from one garment to "
+            "another, or draw your own. Everything is computed in this page.",
+            "classes": list(dataset.class_names),
+            "colours": [to_hex(colour) for colour in plotting.CLASS_COLOURS[: len(dataset.class_names)]],
+            "labels": kinds,
+            "start": [kinds.index(kinds[-1]), 0],
+            "garments": browser.text(browser.deflated(np.rint(255 * images).astype("uint8"))),
+            "models": [_for_the_page(name, model, dataset, images) for name, model in models_.items()],
+        }
+    )
+    path = course.path_of(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with files.written_aside(path) as aside:
+        aside.write_text(content, encoding="utf-8")
+    return path
+
+
+def _for_the_page(name, model, dataset, garments, proofs=2):
+    """What the page has to know of a model; see page.js."""
+    if getattr(model, "likelihood", "bernoulli") == "continuous_bernoulli":
+        raise browser.NotForThePage(f"{name} shows the mean of a continuous Bernoulli, which the page cannot compute.")
+    held_out = dataset.validation.head(min(SURVEYED, len(dataset.validation)))
+    space = survey(model, held_out.images)
+    has_encoder = all(hasattr(layer, "units") or not layer.weights for layer in model.encoder.layers)
+    is_priced = model.is_variational and model.likelihood == "bernoulli"
+    decoder = browser.rounded(model.decoder)
+    z = priors.StandardNormal(model.latent_dim).sample(proofs, seed=1)
+    numbers = {
+        "name": name,
+        "about": f"{model.latent_dim} latents, {model.name.replace('_', ' ')}",
+        "latent_dim": model.latent_dim,
+        "says": [space.says(latent) for latent in range(model.latent_dim)],
+        "low": space.low.round(3).tolist(),
+        "high": space.high.round(3).tolist(),
+        "order": space.order.tolist(),
+        "shown": int(min(space.used.sum(), 10)),
+        "heights": [histogram(*column) for column in zip(space.codes.T, space.low, space.high, strict=True)],
+        "codes": browser.text(browser.deflated(encode(model, garments))),
+        "map": _map_for_the_page(space, held_out.labels),
+        "decoder": browser.network(model.decoder),
+        "proof": {"z": z.tolist(), "x_hat": _floats(decoder(z))},
+        "log_var_range": models.LOG_VAR_RANGE,
+    }
+    if not has_encoder:
+        return numbers
+    network = browser.network(model.encoder)
+    if not is_priced:
+        network["outputs"] = network["outputs"][:1]
+    encoder = browser.rounded(model.encoder)
+    chosen = np.linspace(0, len(garments) - 1, proofs).astype(int)
+    encoded = encoder(garments[chosen])
+    means = encoded[0] if model.is_variational else encoded
+    numbers["encoder"], numbers["limit"] = network, _limit_of_garments(model, held_out.images, is_priced)
+    numbers["proof"] |= {"images": chosen.tolist(), "reconstructed": _floats(decoder(means))}
+    return numbers
+
+
+def _floats(tensor):
+    return browser.text(browser.deflated(ops.convert_to_numpy(tensor).astype("float32")))
+
+
+def _map_for_the_page(space, labels, dots=400):
+    """The two latents that say most, and where garments lie, in shares of the sliders' ranges."""
+    latents = space.order[[0, min(1, len(space.order) - 1)]]
+    places = (space.centres[:dots, latents] - space.low[latents]) / (space.high - space.low)[latents]
+    points = [[*place, int(label)] for place, label in zip(places.round(3).tolist(), labels, strict=False)]
+    return {"latents": latents.tolist(), "points": points}
+
+
+def _limit_of_garments(model, images, is_priced):
+    """What 99 of 100 held-out garments stay below: nats above their own entropy, z = z_mean; or mean squared error."""
+    with _LOCK:
+        x_hat = model.reconstruct(images)
+        if not is_priced:
+            return float(np.percentile(np.square(images - x_hat).mean(axis=(1, 2, 3)), 99))
+        nats = losses.bernoulli(images, x_hat) - losses.bernoulli(images, images) + losses.kl(*model.encode(images))
+    return float(np.percentile(ops.convert_to_numpy(nats), 99))
 
 
 def _answer_while_a_cell_runs(widget):

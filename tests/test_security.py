@@ -286,11 +286,11 @@ def lab(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory):
-    """Voila as `make explore` starts it, but with a small notebook, whose kernel remembers a secret."""
+    """Voila as `make voila` starts it, but with a small notebook, whose kernel remembers a secret."""
     folder = tmp_path_factory.mktemp("voila")
     serving.write_notebook(folder / "small.ipynb", "secret = 'never shown'\nprint('the app is here')")
     (folder / "private.txt").write_text("not for visitors")
-    arguments = [a for a in arguments_of("explore", "voila") if not a.endswith(".ipynb")]
+    arguments = [a for a in arguments_of("voila", "voila") if not a.endswith(".ipynb")]
     with serving.serving("voila", folder, "small.ipynb", *arguments, timeout=300) as server:
         yield server
 

@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-TARGETS = {"help", "lab", "explore", "test", "bench", "setup"} | {
+TARGETS = {"help", "lab", "explore", "explorer", "voila", "kernel", "test", "bench", "setup"} | {
     "checkpoints",
     "results",
     "sweeps",
@@ -388,15 +388,15 @@ def test_lab_tries_no_browser_without_a_screen():
     assert "--no-browser" not in make("-n", "lab", WAYLAND_DISPLAY="wayland-0")
 
 
-def test_explorer_serves_this_computer_only_and_shows_no_code():
-    command = make("-n", "explore").splitlines()[-1]
+def test_app_serves_this_computer_only_and_shows_no_code():
+    command = make("-n", "voila").splitlines()[-1]
     assert "-m voila notebooks/07_latent_explorer.ipynb" in command
     assert re.findall(r"--(?:Voila\.)?ip=(\S+)", command) == ["127.0.0.1"]
     assert not re.search("strip_sources=False|allow_origin|file_whitelist", command)
     assert "show_tracebacks=True" in command, "else a reader without data sees no reason"
     assert re.findall(r"MappingKernelManager\.(cull_\w+)=\d+", command) == ["cull_idle_timeout", "cull_interval"]
     assert ("--no-browser" in command) == sys.platform.startswith("linux")
-    assert "--no-browser" not in make("-n", "explore", DISPLAY=":0")
+    assert "--no-browser" not in make("-n", "voila", DISPLAY=":0")
 
 
 def test_make_test_compares_every_notebook_strictly():
@@ -420,3 +420,12 @@ def test_stamp_hash_tells_the_files_apart(script, place):
     one.write_text(text[1])
     two.write_text(text[0])
     assert script.requirements_hash(place.root) != before
+
+
+def test_explore_opens_the_page_at_once_where_there_is_a_screen():
+    assert (ROOT / "explorer.html").exists()
+    for screen, opens in (({}, False), ({"DISPLAY": ":0"}, True)):
+        command = make("-n", "explore", **screen)
+        assert f"file://{ROOT}/explorer.html" in command
+        assert ("open explorer.html" in command) == opens
+        assert "setup.py" not in command and "python" not in command

@@ -1,4 +1,4 @@
-"""Train, measure, draw and list what the course ships (`make checkpoints results sweeps pictures readme`)."""
+"""Train, measure, draw and list what the course ships (`make checkpoints results sweeps pictures explorer readme`)."""
 
 import argparse
 import sys
@@ -7,12 +7,13 @@ import time
 import numpy as np
 import pandas as pd
 
-from helpers import baselines, checkpoints, classifier, course, data, interpolation, metrics, plotting, priors
+from helpers import baselines, checkpoints, classifier, course, data, interpolation, metrics, plotting, priors, widgets
 from helpers.machinery import files, progress, weights
 from helpers.making import experiments
 
 README = course.ROOT / "README.md"
 IMAGES = course.ROOT / "images"
+EXPLORER = course.ROOT / "explorer.html"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
 
@@ -94,6 +95,17 @@ def pictures(dataset):
             aside.write_bytes(plotting.png(figure))
 
 
+def explorer(dataset):
+    """Write the explorer of three shipped models, small enough to stay below one megabyte together.
+
+    Args:
+        dataset: A `data.Dataset`.
+    """
+    names = {"autoencoder": "dense_ae_18", "VAE": "dense_vae_10_s0", "convolutional VAE": "conv_vae_32_bernoulli"}
+    shipped = {title: checkpoints.load(name) for title, name in names.items()}
+    print(widgets.write_page(shipped, dataset, EXPLORER))
+
+
 def results_table(slug=course.FASHION_MNIST):
     """What is shipped, from the manifests, as a pandas DataFrame with one row for each model."""
     rows = []
@@ -139,9 +151,9 @@ def readme_with_results(text):
 
 
 def main(arguments=None):
-    """Command line: ``python -m helpers.making.release checkpoints|results|sweeps|pictures|readme``."""
+    """Command line: ``python -m helpers.making.release checkpoints|results|sweeps|pictures|explorer|readme``."""
     parser = argparse.ArgumentParser(prog="python -m helpers.making.release", description=__doc__)
-    parser.add_argument("what", choices=["checkpoints", "results", "sweeps", "pictures", "readme"])
+    parser.add_argument("what", choices=["checkpoints", "results", "sweeps", "pictures", "explorer", "readme"])
     parser.add_argument("names", nargs="*", help="models, experiments or sweeps; all where none is named")
     parser.add_argument("--again", action="store_true", help="train also what is stored already")
     chosen = parser.parse_args(arguments)
@@ -165,6 +177,8 @@ def main(arguments=None):
             experiments.run(name, dataset, chosen.again)
     elif chosen.what == "pictures":
         pictures(dataset)
+    elif chosen.what == "explorer":
+        explorer(dataset)
     else:
         ship(chosen.names or [*checkpoints.names(), classifier.NAME], dataset, chosen.again)
     return 0

@@ -1,4 +1,4 @@
-"""`make explore`: the latent explorer as an app without code, in a real browser."""
+"""`make voila`: the latent explorer as an app without code, in a real browser."""
 
 import re
 import shlex
@@ -17,7 +17,7 @@ from helpers import checkpoints, course
 def app(tmp_path_factory):
     """A server started with the Makefile's own arguments, on a port of its own."""
     printed = subprocess.run(
-        ["make", "-n", "explore"], cwd=course.ROOT, capture_output=True, text=True, check=True
+        ["make", "-n", "voila"], cwd=course.ROOT, capture_output=True, text=True, check=True
     ).stdout
     arguments = shlex.split(re.search(r"-m voila (.*)", printed.replace("\\\n", " "))[1])
     arguments = [str(course.ROOT / argument) if argument.endswith(".ipynb") else argument for argument in arguments]
