@@ -1,4 +1,4 @@
-"""What a reader of the stored notebooks sees: no code that scrolls sideways on a laptop, no text that does on a phone."""
+"""What a reader of stored notebooks sees: no code scrolls sideways on a laptop, and no text on a phone."""
 
 import json
 import shutil
@@ -25,7 +25,8 @@ def lab(tmp_path_factory, chromium):
     for path in NOTEBOOKS:
         shutil.copy(path, folder)
     shutil.copytree(course.ROOT / "images", folder.parent / "images", dirs_exist_ok=True)
-    settings = folder / "jupyterlab-settings" / "CONFIG" / "lab" / "user-settings" / "@jupyterlab" / "notebook-extension"
+    user = folder / "jupyterlab-settings" / "CONFIG" / "lab" / "user-settings"
+    settings = user / "@jupyterlab" / "notebook-extension"
     settings.mkdir(parents=True)
     (settings / "tracker.jupyterlab-settings").write_text(json.dumps({"windowingMode": "none"}))
     with serving.lab(folder) as server:
