@@ -15,7 +15,8 @@ import numpy as np
 from matplotlib import style
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.lines import Line2D
+from matplotlib.patches import Ellipse, Patch, Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator
 from PIL import Image
 from scipy.special import ndtr, ndtri, xlogy
@@ -515,7 +516,7 @@ def plot_kl_per_latent(kl, threshold=None, title="KL of each latent"):
     for axes, colour, (label, values) in zip(panels, itertools.cycle(COLOURS), kl.items(), strict=False):
         order = np.argsort(values)[::-1]
         bars = axes.bar(np.arange(len(values)), np.asarray(values)[order], color=colour)
-        axes.bar_label(bars, fmt="%.1f", fontsize=7, padding=1)
+        axes.bar_label(bars, fmt="%.2f", fontsize=7, padding=1)
         axes.set_xticks(np.arange(len(values)), [f"{latent}" for latent in order], fontsize=8)
         axes.set(xlabel="latent")
         axes.set_title(label, fontsize=9)
@@ -578,6 +579,59 @@ def plot_codes_and_prior(models, split, class_names, max_images=2_000, seed=1):
     handles = panels[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=6, fontsize=8, markerscale=4, frameon=False)
     return figure
+
+
+@in_own_style
+def plot_posteriors(posterior, normals, labels, title="Posteriors of garments, and the encoder's normal distributions"):
+    """Posteriors of a VAE with two latents as contours, normal distributions as ellipses; each holds 95 %.
+
+    Args:
+        posterior: What `metrics.posterior_on_grid` returns.
+        normals: Dict of label to normal distributions, (z_mean, z_log_var), each (n, 2), one for each image.
+        labels: Dict of an image's number to the text above its panel.
+        title: Text above the figure.
+    """
+    names = ", ".join(label.replace("\n", " ") for label in labels.values())
+    figure = _figure(
+        3.5 * len(labels),
+        4.2,
+        f"Contours around 50 % and 95 % of the posterior of two latents, and ellipses around 95 % of: "
+        f"{', '.join(normals)}; a panel each for: {names}.",
+    )
+    side = posterior.side
+    for axes, (i, label) in zip(figure.subplots(1, len(labels), squeeze=False)[0], labels.items(), strict=True):
+        density = np.exp(posterior.log_posterior[i])
+        outer, inner = (_densest(density, share) for share in (0.95, 0.5))
+        axes.contourf(side, side, density.T, [outer, inner, np.inf], colors=["0.8", "0.55"])
+        seen = [side[part.nonzero()[0]][[0, -1]] for part in ((density >= outer).any(1), (density >= outer).any(0))]
+        corners = np.array(seen).T
+        for colour, (z_mean, z_log_var) in zip((COLOURS[3], COLOURS[0]), normals.values(), strict=False):
+            # a circle of this radius, in standard deviations, holds 95 % of a normal distribution of two numbers
+            half = np.sqrt(-2 * np.log(0.05)) * np.exp(np.asarray(z_log_var[i]) / 2)
+            axes.add_patch(Ellipse(z_mean[i], *(2 * half), fill=False, edgecolor=colour, linewidth=2))
+            axes.plot(*z_mean[i], "+", color=colour, markersize=8)
+            corners = np.concatenate([corners, [z_mean[i] - half, z_mean[i] + half]])
+        low, high = corners.min(axis=0), corners.max(axis=0)
+        middle, reach = (low + high) / 2, 0.6 * (high - low).max()
+        axes.set(xlim=middle[0] + [-reach, reach], ylim=middle[1] + [-reach, reach], xlabel="z[0]", ylabel="z[1]")
+        axes.set_box_aspect(1)
+        axes.set_title(label, fontsize=10)
+        _despine(axes)
+    marks = [Patch(color="0.8", label="posterior (95 %; darker: 50 %)")]
+    marks += [
+        Line2D([], [], color=colour, linewidth=2, label=label)
+        for colour, label in zip((COLOURS[3], COLOURS[0]), normals, strict=False)
+    ]
+    figure.legend(handles=marks, loc="outside lower center", ncols=3, fontsize=9, frameon=False)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def _densest(density, share):
+    """The level above which the densest cells of a grid hold this share of all."""
+    falling = np.sort(density, axis=None)[::-1]
+    held = np.cumsum(falling)
+    return falling[np.searchsorted(held, share * held[-1])]
 
 
 @in_own_style
