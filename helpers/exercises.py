@@ -157,9 +157,9 @@ def _negative_elbo_from_parts(answer, vae, images):
     answer = float(answer)
     if abs(answer - truth) < 0.05:
         return None
-    for hint, value in wrong.items():
-        if abs(answer - value) < 0.001 * abs(value):
-            return hint
+    nearest = min(wrong, key=lambda hint: abs(answer - wrong[hint]))
+    if abs(answer - wrong[nearest]) < 0.001 * abs(wrong[nearest]):
+        return nearest
     drawn = np.array([sum(metrics.elbo_per_image(vae, images, seed=seed)).mean() for seed in range(1, 5)])
     if abs(answer - drawn.mean()) < max(0.1, 6 * drawn.std(ddof=1)):
         return "this looks like a code drawn from q; decode z_mean itself, without noise, so that all get one number."
@@ -200,7 +200,7 @@ def _kl_of_two_normals(answer):
     truth, found = per_latent(*inputs), np.asarray(answer(*inputs), "float64")
     wrong = {
         "that is the KL the other way round: q comes first.": per_latent(*inputs[2:], *inputs[:2]),
-        "z_log_var is the logarithm of the variance: exp(z_log_var) is the variance itself, not the spread.": per_latent(
+        "exp(z_log_var) is the variance itself, not the standard deviation.": per_latent(
             z_mean, 2 * z_log_var, prior_mean, 2 * prior_log_var
         ),
         "this is right for the prior N(0, 1) only; prior_mean and prior_log_var do not count yet.": per_latent(
