@@ -614,6 +614,7 @@ def plot_posteriors(posterior, normals, labels, title="Posteriors of garments, a
         low, high = corners.min(axis=0), corners.max(axis=0)
         middle, reach = (low + high) / 2, 0.6 * (high - low).max()
         axes.set(xlim=middle[0] + [-reach, reach], ylim=middle[1] + [-reach, reach], xlabel="z[0]", ylabel="z[1]")
+        axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.set_box_aspect(1)
         axes.set_title(label, fontsize=10)
         _despine(axes)
