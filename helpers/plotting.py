@@ -469,36 +469,6 @@ def plot_estimates(groups, truth, title="", xlabel=""):
 
 
 @in_own_style
-def plot_convergence(draws, truth, title="", ylabel="", first=10):
-    """A Monte Carlo mean as draws come in, with two standard errors on either side.
-
-    Args:
-        draws: Array (n,) of one value for each draw; their mean is the estimate.
-        truth: What the mean should come to; drawn as a line.
-        title: Text above the figure.
-        ylabel: Text at the vertical axis.
-        first: Number of draws before the curve begins.
-    """
-    draws = np.asarray(draws, dtype="float64")
-    counts = np.unique(np.geomspace(first, len(draws), 200).astype(int))
-    means = np.cumsum(draws)[counts - 1] / counts
-    squares = np.cumsum(draws**2)[counts - 1] / counts
-    errors = np.sqrt(np.maximum(squares - means**2, 0) / counts)
-    figure = _figure(
-        6.4, 2.8, f"Running mean of {len(draws):,} draws with a band of two standard errors, and a line at the truth."
-    )
-    axes = figure.subplots()
-    axes.fill_between(counts, means - 2 * errors, means + 2 * errors, color=COLOURS[0], alpha=0.25, linewidth=0)
-    axes.plot(counts, means, color=COLOURS[0], label="Monte Carlo, ± 2 standard errors")
-    axes.axhline(truth, color="black", linewidth=1, linestyle="--", label="closed form")
-    axes.set(xscale="log", xlabel="draws", ylabel=ylabel, xlim=(counts[0], counts[-1]))
-    axes.set_title(title, fontsize=11)
-    axes.legend(frameon=False, fontsize=8)
-    _despine(axes)
-    return figure
-
-
-@in_own_style
 def plot_kl_per_latent(kl, threshold=None, title="KL of each latent"):
     """Bars of the KL of each latent, largest first, one panel for each model on one scale.
 

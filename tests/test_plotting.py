@@ -261,10 +261,6 @@ EXAMPLES = {
         lambda: ([{"a": np.arange(9.0), "b": np.arange(5.0)}, 3.0], {}),
         "Histograms of repeated estimates, a row each: a, b; a line marks the true value.",
     ),
-    "plot_convergence": (
-        lambda: ([np.arange(1200.0) % 7, 3.0], {}),
-        "Running mean of 1,200 draws with a band of two standard errors, and a line at the truth.",
-    ),
     "plot_kl_per_latent": (
         lambda: ([{"a": [1.0, 3.0, 0.0], "b": [2.0, 1.0]}], {"threshold": 0.1}),
         "Bars of the mean KL of each latent in nats, largest first, for a, b.",
@@ -834,34 +830,6 @@ def test_no_group_is_left_out_for_want_of_a_colour():
     assert [(axes.get_title(), len(axes.patches)) for axes in panels] == [(label, 2) for label in many]
     (axes,) = plotting.plot_pixel_cost(np.arange(12) / 11).axes
     assert len(lines(axes)) == 1 + 2 * 12
-
-
-def test_running_mean_has_a_band_of_exactly_two_standard_errors():
-    (axes,) = plotting.plot_convergence([1, 3, 2, 6], truth=2.5, ylabel="nats", first=2).axes
-    (estimate, means), (truth, line) = lines(axes)
-    np.testing.assert_allclose(means, [(2, 2), (3, 2), (4, 3)])
-    assert (estimate, truth) == ("Monte Carlo, ± 2 standard errors", "closed form") and line[:, 1].tolist() == [
-        2.5,
-        2.5,
-    ]
-    # Variances of the first 2, 3, 4 draws: 1, 2/3, 7/2.
-    expected = {2: (2, np.sqrt(1 / 2)), 3: (2, np.sqrt(2 / 9)), 4: (3, np.sqrt(7 / 8))}
-    (filled,) = axes.collections
-    found = band(filled)
-    assert list(found) == [2, 3, 4]
-    for count, (mean, error) in expected.items():
-        np.testing.assert_allclose(found[count], (mean - 2 * error, mean + 2 * error))
-    assert axes.get_xlim() == (2, 4)
-    assert (axes.get_xscale(), axes.get_xlabel(), axes.get_ylabel()) == ("log", "draws", "nats")
-    assert list(legend(axes)) == [estimate, truth]
-
-
-def test_running_mean_begins_where_it_is_told():
-    (axes,) = plotting.plot_convergence(np.ones(50), truth=1.0, first=5).axes
-    assert lines(axes)[0][1][0].tolist() == [5, 1]
-
-
-# Codes.
 
 
 def test_bars_of_kl_stand_largest_first_with_their_latents_and_values():
