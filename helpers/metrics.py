@@ -163,8 +163,8 @@ class GridPosterior:
 
     Attributes:
         side: Values of either latent on the grid, float64 (points,).
-        log_p_x: log p(x) of each image, float64 (n,), in nats.
-        log_posterior: log p(z | x), the logarithm of a density, on the grid, float64 (n, points, points); the first of
+        log_p_x: Evidence log p(x) of each image, float64 (n,), in nats.
+        log_posterior: Logarithm of the density p(z | x) on the grid, float64 (n, points, points); the first of
             the two last axes is z[0].
     """
 
