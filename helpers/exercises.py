@@ -150,9 +150,14 @@ def _cloud_against_prior(answer):
     slip = 0.5 * (1 + 0.5 - 1 - np.log(0.5))  # 0.5 taken for the variance
     if abs(answer - slip) < 0.01:
         return "0.5 is the standard deviation; the formula wants the variance."
+    reverse, _ = integrate.quad(lambda z: prior.pdf(z) * (prior.logpdf(z) - cloud.logpdf(z)), -9, 9)
+    if abs(answer - reverse) < 0.01:
+        return "that is the KL the other way round, from N(0, 1) to N(1, 0.5^2); the two are not equal."
     if abs(answer - truth / np.log(2)) < 0.01:
         return "these are bits; nats use the natural logarithm."
-    return "put mean and variance into the closed form of section 3; check the sign of the logarithm."
+    if abs(answer + truth) < 0.01 or abs(answer - (truth + np.log(0.25))) < 0.01:
+        return "a sign is wrong: a KL is never negative, and the logarithm of the variance is subtracted."
+    return "put mean and variance into the closed form of section 4."
 
 
 @exercise("03.2")
@@ -175,25 +180,69 @@ def _negative_elbo_from_parts(answer, vae, images):
     answer = float(answer)
     if abs(answer - truth) < 0.05:
         return None
-    for hint, value in wrong.items():
-        if abs(answer - value) < 0.001 * abs(value):
-            return hint
+    nearest = min(wrong, key=lambda hint: abs(answer - wrong[hint]))
+    if abs(answer - wrong[nearest]) < 0.001 * abs(wrong[nearest]):
+        return nearest
+    drawn = np.array([sum(metrics.elbo_per_image(vae, images, seed=seed)).mean() for seed in range(1, 5)])
+    if abs(answer - drawn.mean()) < max(0.1, 6 * drawn.std(ddof=1)):
+        return "this looks like a code drawn from q; decode z_mean itself, without noise, so that all get one number."
     return "add the cross-entropy, summed over pixels, and the KL, summed over latents; then average over the images."
 
 
 @exercise("03.3")
-def _latent_of_brightness(answer, vae, ranges):
+def _latent_of_ink(answer, vae, ranges):
     ranges = np.asarray(ranges, "float32")
     ends = np.zeros((2, vae.latent_dim, vae.latent_dim), "float32")
     for latent in range(vae.latent_dim):
         ends[:, latent, latent] = ranges[latent]
     low, high = (vae.decode(codes).reshape(vae.latent_dim, -1).mean(axis=1) for codes in ends)
-    answer = int(answer)
-    if not 0 <= answer < vae.latent_dim:
-        return f"latents are numbered from 0 to {vae.latent_dim - 1}."
-    if answer == int(np.argmax(np.abs(high - low))):
+    change = high - low
+    if int(answer) != answer or not 0 <= answer < vae.latent_dim:
+        return f"a latent has a whole number, 0 to {vae.latent_dim - 1}."
+    if answer == int(np.argmax(np.abs(change))):
         return None
+    if answer == int(np.argmax(change)):
+        return "it has the largest increase; a decrease counts as well. Compare absolute values."
     return "decode both ends of each latent's range, average each picture's pixels, compare the sizes of the change."
+
+
+@exercise("03.4")
+def _kl_of_two_normals(answer):
+    """Nats of random normal distributions, by quadrature: three points are exact for a polynomial of degree 5."""
+    generator = np.random.default_rng(34)
+    inputs = [generator.normal(size=(7, 4)) for _ in range(4)]
+    nodes, weights = np.polynomial.hermite_e.hermegauss(3)
+
+    def per_latent(z_mean, z_log_var, prior_mean, prior_log_var):
+        z = z_mean[..., None] + np.exp(z_log_var / 2)[..., None] * nodes
+        log_q = stats.norm.logpdf(z, z_mean[..., None], np.exp(z_log_var / 2)[..., None])
+        log_p = stats.norm.logpdf(z, prior_mean[..., None], np.exp(prior_log_var / 2)[..., None])
+        return (log_q - log_p) @ weights / weights.sum()
+
+    z_mean, z_log_var, prior_mean, prior_log_var = inputs
+    truth, found = per_latent(*inputs), np.asarray(answer(*inputs), "float64")
+    wrong = {
+        "that is the KL the other way round: q comes first.": per_latent(*inputs[2:], *inputs[:2]),
+        "exp(z_log_var) is the variance itself, not the standard deviation.": per_latent(
+            z_mean, 2 * z_log_var, prior_mean, 2 * prior_log_var
+        ),
+        "this is right for the prior N(0, 1) only; prior_mean and prior_log_var do not count yet.": per_latent(
+            z_mean, z_log_var, 0 * prior_mean, 0 * prior_log_var
+        ),
+        "the sign: a KL is never negative.": -truth,
+    }
+    if found.shape == truth.shape and np.allclose(found, truth, atol=1e-3):
+        return "these are the latents one by one; sum them over the last axis."
+    if found.shape != (7,):
+        return f"7 images with 4 latents give shape {found.shape}; wanted is one number for each image, (7,)."
+    if np.allclose(found, truth.sum(axis=1), atol=1e-3):
+        return None
+    if np.allclose(found, truth.mean(axis=1), atol=1e-3):
+        return "latents are summed, not averaged."
+    for hint, values in wrong.items():
+        if np.allclose(found, values.sum(axis=1), atol=1e-3):
+            return hint
+    return "compare with E_q[log q(z) - log p(z)], estimated from many draws of q as in section 4."
 
 
 # --------------------------------------------------------------------------------------------------

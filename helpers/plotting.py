@@ -16,7 +16,8 @@ import numpy as np
 from matplotlib import patheffects, style
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
+from matplotlib.lines import Line2D
+from matplotlib.patches import Circle, Ellipse, FancyBboxPatch, Patch, Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator
 from PIL import Image
 from scipy.special import expit, ndtr, ndtri, xlogy
@@ -677,36 +678,6 @@ def plot_coverage(panels, truth=0.0, title="", xlabel=""):
 
 
 @in_own_style
-def plot_convergence(draws, truth, title="", ylabel="", first=10):
-    """A Monte Carlo mean as draws come in, with two standard errors on either side.
-
-    Args:
-        draws: Array (n,) of one value for each draw; their mean is the estimate.
-        truth: What the mean should come to; drawn as a line.
-        title: Text above the figure.
-        ylabel: Text at the vertical axis.
-        first: Number of draws before the curve begins.
-    """
-    draws = np.asarray(draws, dtype="float64")
-    counts = np.unique(np.geomspace(first, len(draws), 200).astype(int))
-    means = np.cumsum(draws)[counts - 1] / counts
-    squares = np.cumsum(draws**2)[counts - 1] / counts
-    errors = np.sqrt(np.maximum(squares - means**2, 0) / counts)
-    figure = _figure(
-        6.4, 3.1, f"Running mean of {len(draws):,} draws with a band of two standard errors, and a line at the truth."
-    )
-    axes = figure.subplots()
-    axes.fill_between(counts, means - 2 * errors, means + 2 * errors, color=COLOURS[0], alpha=0.25, linewidth=0)
-    axes.plot(counts, means, color=COLOURS[0], label="Monte Carlo, ± 2 standard errors")
-    axes.axhline(truth, color="black", linewidth=1, linestyle="--", label="closed form")
-    axes.set(xscale="log", xlabel="draws", ylabel=ylabel, xlim=(counts[0], counts[-1]))
-    axes.set_title(title)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    _despine(axes)
-    return figure
-
-
-@in_own_style
 def plot_kl_per_latent(kl, threshold=None, title="KL of each latent"):
     """Bars of the KL of each latent, largest first, one panel for each model on one scale.
 
@@ -790,6 +761,60 @@ def plot_codes_and_prior(models, split, class_names, max_images=2_000, seed=1):
         _despine(axes)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", markerscale=2)
     return figure
+
+
+@in_own_style
+def plot_posteriors(posterior, normals, labels, title="Posteriors of garments, and the encoder's normal distributions"):
+    """Posteriors of a VAE with two latents as contours, normal distributions as ellipses; each holds 95 %.
+
+    Args:
+        posterior: What `metrics.posterior_on_grid` returns.
+        normals: Dict of label to normal distributions, (z_mean, z_log_var), each (n, 2), one for each image.
+        labels: Dict of an image's number to the text above its panel.
+        title: Text above the figure.
+    """
+    names = ", ".join(label.replace("\n", " ") for label in labels.values())
+    figure = _figure(
+        3.5 * len(labels),
+        4.2,
+        f"Contours around 50 % and 95 % of the posterior of two latents, and ellipses around 95 % of: "
+        f"{', '.join(normals)}; a panel each for: {names}.",
+    )
+    side = posterior.side
+    for axes, (i, label) in zip(figure.subplots(1, len(labels), squeeze=False)[0], labels.items(), strict=True):
+        density = np.exp(posterior.log_posterior[i])
+        outer, inner = (_densest(density, share) for share in (0.95, 0.5))
+        axes.contourf(side, side, density.T, [outer, inner, np.inf], colors=["0.8", "0.55"])
+        seen = [side[part.nonzero()[0]][[0, -1]] for part in ((density >= outer).any(1), (density >= outer).any(0))]
+        corners = np.array(seen).T
+        for colour, (z_mean, z_log_var) in zip((COLOURS[3], COLOURS[0]), normals.values(), strict=False):
+            # a circle of this radius, in standard deviations, holds 95 % of a normal distribution of two numbers
+            half = np.sqrt(-2 * np.log(0.05)) * np.exp(np.asarray(z_log_var[i]) / 2)
+            axes.add_patch(Ellipse(z_mean[i], *(2 * half), fill=False, edgecolor=colour, linewidth=2))
+            axes.plot(*z_mean[i], "+", color=colour, markersize=8)
+            corners = np.concatenate([corners, [z_mean[i] - half, z_mean[i] + half]])
+        low, high = corners.min(axis=0), corners.max(axis=0)
+        middle, reach = (low + high) / 2, 0.6 * (high - low).max()
+        axes.set(xlim=middle[0] + [-reach, reach], ylim=middle[1] + [-reach, reach], xlabel="z[0]", ylabel="z[1]")
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.set_box_aspect(1)
+        axes.set_title(label, fontsize=10)
+        _despine(axes)
+    marks = [Patch(color="0.8", label="posterior (95 %; darker: 50 %)")]
+    marks += [
+        Line2D([], [], color=colour, linewidth=2, label=label)
+        for colour, label in zip((COLOURS[3], COLOURS[0]), normals, strict=False)
+    ]
+    figure.legend(handles=marks, loc="outside lower center", ncols=3, fontsize=9, frameon=False)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def _densest(density, share):
+    """The level above which the densest cells of a grid hold this share of all."""
+    falling = np.sort(density, axis=None)[::-1]
+    held = np.cumsum(falling)
+    return falling[np.searchsorted(held, share * held[-1])]
 
 
 @in_own_style

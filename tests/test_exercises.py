@@ -21,7 +21,10 @@ PLAIN = {
     "02.1": (223_586, {222_176: "bias", 111_410: "encoder alone", 7: "eight layers"}),
     "04.1": (18_496, {18_432: "bias", 576: "32 channels", 903_168: "does not count", 3: "64 kernels"}),
     "06.1": (10, {10**0.5: "last root", 6: "product", 18: "not the standard", 9: "means say", 2: "trace"}),
-    "03.1": (0.818147, {0.596574: "variance", 0.818147 / np.log(2): "bits", -1: "closed form"}),
+    "03.1": (
+        0.818147,
+        {0.596574: "variance", 0.818147 / np.log(2): "bits", 2.806853: "other way", -0.568147: "sign", -1: "form"},
+    ),
 }
 
 
@@ -158,13 +161,14 @@ def test_negative_elbo_from_its_parts(tiny, capsys):
     assert exercises.check("03.2", both.mean(), vae, x) is True
     slips = {"sum over all": both.sum(), "pixels are averaged": pixels.mean() + latents.sum(axis=1).mean()}
     slips |= {"has shape": both, "add the cross-entropy": 0.0}
+    slips |= {"drawn from q": metrics.elbo(vae, x, seed=9).negative_elbo.value, "KL is missing": pixels.sum() / 20}
     for word, answer in slips.items():
         capsys.readouterr()
         assert exercises.check("03.2", answer, vae, x) is False
         assert word in capsys.readouterr().out
 
 
-def test_latent_of_brightness():
+def test_latent_of_ink(capsys):
     vae, ranges = small_vae(), np.array([[-2, 2], [-2, 2]])
     change = []
     for latent in range(2):
@@ -175,6 +179,34 @@ def test_latent_of_brightness():
     assert exercises.check("03.3", right, vae, ranges) is True
     assert exercises.check("03.3", 1 - right, vae, ranges) is False
     assert exercises.check("03.3", 2, vae, ranges) is False
+    capsys.readouterr()
+    assert exercises.check("03.3", right + 0.9, vae, ranges) is False
+    assert "whole number" in capsys.readouterr().out
+
+
+def kl_of_normals(z_mean, z_log_var, prior_mean=0, prior_log_var=0):
+    distance = (np.exp(z_log_var) + (z_mean - prior_mean) ** 2) / np.exp(prior_log_var)
+    return 0.5 * (distance - 1 - z_log_var + prior_log_var).sum(axis=1)
+
+
+@pytest.mark.parametrize(
+    ("function", "word"),
+    [
+        (kl_of_normals, "right"),
+        (lambda m, v, a, b: kl_of_normals(a, b, m, v), "other way round"),
+        (lambda m, v, a, b: kl_of_normals(m, 2 * v, a, 2 * b), "variance itself"),
+        (lambda m, v, a, b: kl_of_normals(m, v), "N(0, 1) only"),
+        (lambda m, v, a, b: -kl_of_normals(m, v, a, b), "never negative"),
+        (lambda m, v, a, b: kl_of_normals(m, v, a, b) / 4, "not averaged"),
+        (lambda m, v, a, b: kl_of_normals(m, v, a, b).mean(), "shape ()"),
+        (lambda m, v, a, b: 0.5 * ((np.exp(v) + (m - a) ** 2) / np.exp(b) - 1 - v + b), "one by one"),
+        (lambda m, v, a, b: m[:, 0], "many draws"),
+        (lambda m, v: kl_of_normals(m, v), "could not use it"),
+    ],
+)
+def test_a_kl_that_is_written_is_tried_on_random_inputs(function, word, capsys):
+    assert exercises.check("03.4", function) is (word == "right")
+    assert word in capsys.readouterr().out
 
 
 def test_sigma_that_fits(tiny, capsys):

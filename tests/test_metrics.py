@@ -5,7 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
-from scipy import linalg, stats
+from scipy import integrate, linalg, stats
 from scipy.ndimage import gaussian_filter
 from support import small_autoencoder, small_vae, smooth_images
 
@@ -169,6 +169,78 @@ def test_estimate_has_the_standard_error_of_a_mean():
 def black_and_white():
     """Plain images, half black, half white: the mean pixel has variance 1/4."""
     return np.repeat(np.float32([0, 1] * 50), 784).reshape(-1, 28, 28, 1)
+
+
+def one_pixel_vae(slope, offset, latent_dim=2):
+    """Bernoulli VAE in which only the first pixel depends on z, through z[0]; all others have a chance of 1/2."""
+    matrix, bias = np.zeros((latent_dim, 784)), np.zeros(784)
+    matrix[0, 0], bias[0] = slope, offset
+    heads = (np.zeros((784, latent_dim)), np.zeros(latent_dim))
+    return models.VAE(affine_encoder(heads, heads), affine_decoder(matrix, bias, "sigmoid"))
+
+
+def test_grid_finds_log_p_of_one_pixel_by_integration(x):
+    images = x[:3].copy()
+    images[:, 0, 0, 0] = 0, 0.4, 1
+    exact = metrics.posterior_on_grid(one_pixel_vae(3.0, -1.0), images, points=81, reach=6)
+    assert exact.log_posterior.shape == (3, 81, 81)
+    np.testing.assert_allclose(exact.side[[0, 40, 80]], [-6, 0, 6], atol=1e-12)
+    for grey, found, log_posterior in zip((0, 0.4, 1), exact.log_p_x, exact.log_posterior, strict=True):
+
+        def likelihood(z, grey=grey):
+            chance = 1 / (1 + np.exp(1 - 3 * z))
+            return chance**grey * (1 - chance) ** (1 - grey)
+
+        evidence, _ = integrate.quad(lambda z, p=likelihood: p(z) * stats.norm.pdf(z), -9, 9)
+        assert found == pytest.approx(np.log(evidence) - 783 * np.log(2), abs=1e-3)
+        z = exact.side
+        truth = np.log(likelihood(z)) + stats.norm.logpdf(z) - np.log(evidence)
+        np.testing.assert_allclose(log_posterior, truth[:, None] + stats.norm.logpdf(z), atol=1e-3)
+
+
+def test_posterior_of_a_decoder_that_ignores_z_is_the_prior(x):
+    exact = metrics.posterior_on_grid(one_pixel_vae(0.0, 0.0), x[:2], points=121, reach=6)
+    np.testing.assert_allclose(exact.log_p_x, -784 * np.log(2), rtol=1e-6)
+    z_mean, z_log_var = np.array([(1.0, 0.0), (-0.5, 0.7)]), np.array([(-2.0, 0.0), (-1.0, 0.3)])
+    truth = 0.5 * (z_mean**2 + np.exp(z_log_var) - 1 - z_log_var).sum(axis=1)
+    np.testing.assert_allclose(exact.kl_from(z_mean, z_log_var), truth, atol=1e-3)
+    mean, log_var = exact.closest_normal(z_mean, z_log_var)
+    np.testing.assert_allclose([mean, log_var], np.zeros((2, 2, 2)), atol=1e-2)
+
+
+def test_closest_normal_finds_the_higher_of_two_peaks():
+    side = np.linspace(-4, 4, 161)
+    high, low = (stats.norm(place, 0.3).pdf(side) for place in (2, -2))
+    density = (0.9 * high + 0.1 * low)[:, None] * stats.norm(1, 0.5).pdf(side)
+    two_peaks = metrics.GridPosterior(side, np.zeros(1), np.log(density)[None])
+    mean, log_var = two_peaks.closest_normal(np.array([(-2.0, 1.0)]), np.array([(-2.4, -1.4)]))
+    np.testing.assert_allclose(mean, [(2, 1)], atol=0.02)
+    np.testing.assert_allclose(np.exp(log_var / 2), [(0.3, 0.5)], atol=0.02)
+    assert two_peaks.kl_from(mean, log_var) == pytest.approx(-np.log(0.9), abs=0.01)
+
+
+def test_gap_of_the_bound_is_the_kl_to_the_posterior_on_the_grid(x):
+    vae, images = small_vae(), x[:3]
+    exact = metrics.posterior_on_grid(vae, images, points=161, reach=6)
+    draws = sum(metrics.elbo_per_image(vae, np.repeat(images, 4000, axis=0))).reshape(3, 4000)
+    gap, error = exact.log_p_x + draws.mean(axis=1), draws.std(axis=1) / np.sqrt(4000)
+    assert np.all(np.abs(gap - exact.kl_from(*vae.encode(images))) < 4 * error + 1e-3)
+
+
+@pytest.mark.parametrize("changes", [{"latent_dim": 3}, {"likelihood": "gaussian"}])
+def test_grid_refuses_other_models(x, changes):
+    with pytest.raises(ValueError, match="the grid needs latent_dim 2 and the Bernoulli likelihood; this model has"):
+        metrics.posterior_on_grid(small_vae(**changes), x[:1])
+
+
+def test_share_of_prior_counts_codes_in_cells_of_equal_probability():
+    quarters = np.array([-1.1503494, -0.3186394, 0.3186394, 1.1503494])  # of 1/8, 3/8, 5/8, 7/8
+    even = np.stack(np.meshgrid(quarters, quarters), axis=-1).reshape(-1, 2)
+    np.testing.assert_array_equal(metrics.share_of_prior(even, cells=4), np.ones((4, 4)))
+    corner = np.array([(-9.0, 9.0), (-1.0, 0.8)])
+    np.testing.assert_array_equal(metrics.share_of_prior(corner, cells=2), [[0, 4], [0, 0]])
+    with pytest.raises(ValueError, match=r"codes have shape \(3, 1\); expected \(n, 2\)"):
+        metrics.share_of_prior(np.zeros((3, 1)))
 
 
 def test_active_units_are_counted_by_the_variance_of_z_mean(black_and_white):

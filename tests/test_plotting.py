@@ -197,6 +197,14 @@ def ramp():
     return (steps[..., None] / 255).astype("float32")
 
 
+def posterior(*spreads):
+    """What `metrics.posterior_on_grid` gives, of posteriors N(0, s^2 I) for each spread s; one N(0, I) for none."""
+    side = np.linspace(-4, 4, 161)
+    squares = side[:, None] ** 2 + side**2
+    found = [-squares / (2 * s**2) - np.log(2 * np.pi * s**2) for s in spreads or (1.0,)]
+    return SimpleNamespace(side=side, log_p_x=np.zeros(len(found)), log_posterior=np.array(found))
+
+
 def identity(points):
     return points
 
@@ -279,10 +287,6 @@ EXAMPLES = {
         "2 intervals as bars in each panel, a line at the true value, those that miss it in another colour: "
         "wide, narrow.",
     ),
-    "plot_convergence": (
-        lambda: ([np.arange(1200.0) % 7, 3.0], {}),
-        "Running mean of 1,200 draws with a band of two standard errors, and a line at the truth.",
-    ),
     "plot_kl_per_latent": (
         lambda: ([{"a": [1.0, 3.0, 0.0], "b": [2.0, 1.0]}], {"threshold": 0.1}),
         "Bars of the mean KL of each latent in nats, largest first, for a, b.",
@@ -294,6 +298,11 @@ EXAMPLES = {
     "plot_codes_and_prior": (
         lambda: ([{"A": Fake(), "B": Fake(1.0)}, split(), NAMES], {"max_images": 30}),
         "Codes of 30 garments coloured by class, and 3 draws of N(0, I) as black dots, a panel each for: A, B.",
+    ),
+    "plot_posteriors": (
+        lambda: ([posterior(), {"A": (np.zeros((1, 2)), np.zeros((1, 2)))}, {0: "one\ngarment"}], {}),
+        "Contours around 50 % and 95 % of the posterior of two latents, and ellipses around 95 % of: A; a panel each "
+        "for: one garment.",
     ),
     "plot_wardrobe": (
         lambda: ([Fake()], {"columns": 5, "rows": 2}),
@@ -406,6 +415,8 @@ def same(one, other):
         return one.equals(other) and list(one) == list(other)
     if isinstance(one, Split):
         return same([one.images, one.labels], [other.images, other.labels])
+    if isinstance(one, SimpleNamespace):
+        return same(vars(one), vars(other))
     if isinstance(one, np.ndarray):
         return one.dtype == other.dtype and np.array_equal(one, other)
     return one == other or type(one).__name__ in ("Fake", "FakePCA", "Convolutions")
@@ -1040,34 +1051,6 @@ def test_no_group_is_left_out_for_want_of_a_colour():
     assert len(lines(axes)) == 1 + 2 * 12
 
 
-def test_running_mean_has_a_band_of_exactly_two_standard_errors():
-    (axes,) = plotting.plot_convergence([1, 3, 2, 6], truth=2.5, ylabel="nats", first=2).axes
-    (estimate, means), (truth, line) = lines(axes)
-    np.testing.assert_allclose(means, [(2, 2), (3, 2), (4, 3)])
-    assert (estimate, truth) == ("Monte Carlo, ± 2 standard errors", "closed form") and line[:, 1].tolist() == [
-        2.5,
-        2.5,
-    ]
-    # Variances of the first 2, 3, 4 draws: 1, 2/3, 7/2.
-    expected = {2: (2, np.sqrt(1 / 2)), 3: (2, np.sqrt(2 / 9)), 4: (3, np.sqrt(7 / 8))}
-    (filled,) = axes.collections
-    found = band(filled)
-    assert list(found) == [2, 3, 4]
-    for count, (mean, error) in expected.items():
-        np.testing.assert_allclose(found[count], (mean - 2 * error, mean + 2 * error))
-    assert axes.get_xlim() == (2, 4)
-    assert (axes.get_xscale(), axes.get_xlabel(), axes.get_ylabel()) == ("log", "draws", "nats")
-    assert list(legend(axes.figure)) == [estimate, truth]
-
-
-def test_running_mean_begins_where_it_is_told():
-    (axes,) = plotting.plot_convergence(np.ones(50), truth=1.0, first=5).axes
-    assert lines(axes)[0][1][0].tolist() == [5, 1]
-
-
-# Codes.
-
-
 def test_bars_of_kl_stand_largest_first_with_their_latents_and_values():
     values = {"a": [1.0, 3.04, 0.26], "b": [0.0, 6.0]}
     figure = plotting.plot_kl_per_latent(values, threshold=0.5)
@@ -1123,6 +1106,26 @@ def test_codes_are_drawn_by_class_under_draws_of_the_prior():
             together = np.sort(np.concatenate([codes[:30, column] + shift, draws[:, column]]))
             assert together[0] <= limits[0] <= together[1] and together[-2] <= limits[1] <= together[-1]
     assert list(legend(figure)) == ["draws of N(0, I); circles: 1 and 2 s.d."]
+
+
+def test_posteriors_are_contours_under_ellipses_that_hold_as_much():
+    encoder = np.array([(9.0, 9), (3, -1)]), np.log([(9.0, 9), (0.04, 0.25)])
+    best = np.zeros((2, 2)), np.zeros((2, 2))
+    figure = plotting.plot_posteriors(posterior(2.0, 1.0), {"encoder": encoder, "best": best}, {1: "second"})
+    (axes,) = figure.axes
+    for path, (nearest, furthest) in zip(axes.collections[0].get_paths(), [(1.177, 2.448), (0, 1.177)], strict=True):
+        radii = np.linalg.norm(path.vertices, axis=1)  # of N(0, I), 50 % lie within 1.177 and 95 % within 2.448
+        assert nearest - 0.06 < radii[radii > 0].min() and radii.max() == pytest.approx(furthest, abs=0.06)
+    ours, theirs = axes.patches
+    assert ours.center.tolist() == [3, -1] and theirs.center.tolist() == [0, 0]
+    np.testing.assert_allclose([ours.width, ours.height, theirs.width], [0.979, 2.448, 4.896], rtol=1e-3)
+    assert [word for word in legend(figure)][1:] == ["encoder", "best"]
+    for patch, name in ((ours, "encoder"), (theirs, "best")):
+        assert same_color(patch.get_edgecolor(), legend(figure)[name])
+    assert axes.get_title() == "second" and (axes.get_xlabel(), axes.get_ylabel()) == ("z[0]", "z[1]")
+    assert axes.get_xlim()[0] < -2.4 and axes.get_xlim()[1] > 3.5
+    assert axes.get_ylim()[0] < -2.4 and axes.get_ylim()[1] > 2.4
+    assert np.diff(axes.get_xlim()) == pytest.approx(np.diff(axes.get_ylim()))
 
 
 def test_wardrobe_runs_through_quantiles_of_the_prior_right_and_up():
