@@ -805,7 +805,7 @@ def plot_posteriors(posterior, normals, labels, title="Posteriors of garments, a
         Line2D([], [], color=colour, linewidth=2, label=label)
         for colour, label in zip((COLOURS[3], COLOURS[0]), normals, strict=False)
     ]
-    figure.legend(handles=marks, loc="outside lower center", ncols=3, fontsize=9, frameon=False)
+    figure.legend(handles=marks, loc="outside lower center", ncols=3, fontsize=10, frameon=False)
     figure.suptitle(title, fontsize=11)
     return figure
 
