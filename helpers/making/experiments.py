@@ -240,6 +240,9 @@ def train_and_judge(config, state):
     return row | {"history": history}
 
 
+COVERED = slice(1_000, 3_000)  # the test images that `train_and_denoise` looks for among samples
+
+
 def with_noise(images, generator, sigma):
     """Images under Gaussian noise, cut to [0, 1]: how a garment looks to a denoising autoencoder.
 
@@ -280,7 +283,7 @@ def train_and_denoise(config, state):
         "mse": metrics.mse(images, model.reconstruct(images)).value,
         "mse_noisy": metrics.mse(images, model.reconstruct(noisy)).value,
         "fidelity": float(metrics.nearest(made, dataset.train.head(20_000))[1].mean()),
-        "coverage": float(metrics.nearest(images[1_000:3_000], made)[1].mean()),
+        "coverage": float(metrics.nearest(images[COVERED], made)[1].mean()),
         "sharpness_samples": metrics.sharpness(made).value,
         "history": history,
     }
