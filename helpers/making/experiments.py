@@ -279,10 +279,11 @@ def train_and_denoise(config, state):
     images = dataset.test.images
     noisy = with_noise(images, seeds.generator(1), 0.4)
     made = model.decode(priors.FittedGaussian(model.encode(dataset.train)).sample(500, seed=1))
+    pool = dataset.train.head(min(20_000, len(dataset.train)))
     return {
         "mse": metrics.mse(images, model.reconstruct(images)).value,
         "mse_noisy": metrics.mse(images, model.reconstruct(noisy)).value,
-        "fidelity": float(metrics.nearest(made, dataset.train.head(20_000))[1].mean()),
+        "fidelity": float(metrics.nearest(made, pool)[1].mean()),
         "coverage": float(metrics.nearest(images[COVERED], made)[1].mean()),
         "sharpness_samples": metrics.sharpness(made).value,
         "history": history,
