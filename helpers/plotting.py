@@ -511,6 +511,35 @@ def plot_latent_map(model, split, class_names, uniform=False, size=20, reach=3.0
 
 
 @in_own_style
+def plot_activations(functions, reach=4.0, title="Activations, and their slopes"):
+    """Activations side by side: what comes out for what goes in, and the slope by which a gradient is multiplied.
+
+    Args:
+        functions: Dict of label to function, which takes an array of inputs and returns as many outputs.
+        reach: Inputs go from -reach to reach.
+        title: Text above the figure.
+    """
+    inputs = np.linspace(-reach, reach, 401)
+    figure = _figure(
+        2.4 * len(functions),
+        2.7,
+        f"Curves of output and slope against the input, from {-reach:g} to {reach:g}, a panel each: "
+        f"{', '.join(functions)}.",
+    )
+    panels = figure.subplots(1, len(functions), sharey=True, squeeze=False)[0]
+    for axes, (label, function) in zip(panels, functions.items(), strict=True):
+        outputs = function(inputs)
+        axes.plot(inputs, outputs, color=COLOURS[0], linewidth=2, label="output")
+        axes.plot(inputs, np.gradient(outputs, inputs), color=COLOURS[3], linestyle="--", label="slope")
+        axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
+        axes.set(title=label, xlabel="input")
+        _despine(axes)
+    panels[0].legend(frameon=False, fontsize=9, loc="upper left")
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+@in_own_style
 def plot_history(history, title="Training", log=False):
     """Losses of one training, epoch by epoch: training and validation.
 
@@ -896,14 +925,14 @@ def plot_bottleneck(images, z, x_hat, title="", columns=2):
 
 
 @in_own_style
-def plot_code_spread(spreads, title="Spread of each code unit over images"):
-    """One panel for each model, one bar for each code unit: its standard deviation over images.
+def plot_code_spread(spreads, title="Spread of each latent over images"):
+    """One panel for each model, one bar for each latent: its standard deviation over images.
 
     Args:
-        spreads: Dict of label to standard deviations (latent_dim,). Units without any are marked.
+        spreads: Dict of label to standard deviations (latent_dim,). Latents without any are marked.
         title: Text above the figure.
     """
-    alt = f"Bars of the standard deviation of each code unit, a panel each: {', '.join(spreads)}."
+    alt = f"Bars of the standard deviation of each latent, a panel each: {', '.join(spreads)}."
     figure = _figure(4.3 * len(spreads), 2.7, alt)
     for axes, (label, spread) in zip(figure.subplots(1, len(spreads), squeeze=False)[0], spreads.items(), strict=True):
         units = np.arange(len(spread))
@@ -912,7 +941,7 @@ def plot_code_spread(spreads, title="Spread of each code unit over images"):
         # drawn as text: markers outside the axes would upset the layout
         for unit in dead:
             axes.text(unit, 0, "×", color=COLOURS[3], ha="center", va="center", fontsize=13, fontweight="bold")
-        axes.set(title=label, xlabel="code unit (a cross: no spread at all)", ylabel="standard deviation")
+        axes.set(title=label, xlabel="latent (a cross: no spread at all)", ylabel="standard deviation")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _despine(axes)
     figure.suptitle(title)

@@ -45,7 +45,7 @@ _DIED = "its process died (killed, out of memory, or unable to import the script
 # The trial of the course
 
 
-def train(config, state):
+def train(config, state, transform=None):
     """Train the model of a configuration; a trial of your own may begin with this.
 
     Args:
@@ -61,6 +61,8 @@ def train(config, state):
             - "split": see `train_and_measure`; optional.
 
         state: Path of the file from which a killed training goes on. One that does not fit is deleted, with a warning.
+        transform: Function as for `training.fit`, such as one that adds noise; the images before it are then the
+            targets. None leaves the images as they are.
 
     Returns:
         Tuple (model, `Dataset`, history).
@@ -72,14 +74,12 @@ def train(config, state):
     _check(config)
     dataset = _dataset(config["data"]["slug"]).head(**{part: n for part, n in config["data"].items() if part != "slug"})
     seed = {"seed": config["seed"]} if "seed" in config else {}
+    how = {} if transform is None else {"targets": dataset, "transform": transform}
 
     def fit():
         model = getattr(models, config["model"])(**{**config.get("arguments", {}), **seed})
-        return (
-            model,
-            dataset,
-            training.fit(model, dataset, state=state, verbose=False, **config.get("recipe", {}), **seed),
-        )
+        recipe = config.get("recipe", {}) | seed
+        return model, dataset, training.fit(model, dataset, state=state, verbose=False, **how, **recipe)
 
     try:
         return fit()

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from support import small_autoencoder, small_vae
 
 from helpers import baselines, exercises, metrics
 from helpers.dataset import Split
+from helpers.machinery.backend import keras
 
 # number: (right answer, or how to find it; {wrong answer: a word of its hint})
 PLAIN = {
@@ -18,7 +20,6 @@ PLAIN = {
         784 * np.log(2),
         {784: "bits", np.log(2): "one pixel", 1.0: "same", 543: "round less", 544: "round less", -543.4: "the sign"},
     ),
-    "02.1": (223_586, {222_176: "bias", 111_410: "encoder alone", 7: "eight layers"}),
     "04.1": (18_496, {18_432: "bias", 576: "32 channels", 903_168: "does not count", 3: "64 kernels"}),
     "06.1": (10, {10**0.5: "last root", 6: "product", 18: "not the standard", 9: "means say", 2: "trace"}),
     "03.1": (
@@ -138,14 +139,76 @@ def test_components_to_match_an_autoencoder(tiny):
     assert [exercises.check("02.2", k, tiny, AlmostPCA()) for k in (6, 5, 7)] == [True, False, False]
 
 
+def test_who_cuts_the_reconstructions_of_pca_is_told_so(tiny, capsys):
+    """An error between that of five components as they are and that of the same five cut to [0, 1]."""
+    x, x_hat = tiny.test.images, baselines.PCA(tiny.train.images, 5).reconstruct(tiny.test.images)
+    raw, cut = (np.square(x - made).mean() for made in (x_hat, x_hat.clip(0, 1)))
+    assert cut < raw
+    share = np.sqrt((raw + cut) / 2 / raw)
+    between = SimpleNamespace(reconstruct=lambda images: x + share * (x_hat - x))
+    for answer, told in ((5, True), (3, False), (60, False)):
+        assert exercises.check("02.2", answer, tiny, between) is False
+        assert ("were cut to [0, 1]" in capsys.readouterr().out) == told
+
+
+def test_encoder_by_hand(capsys):
+    """Right in three spellings; each slip has its hint. The encoder is asked for its sizes only."""
+    encoder = small_autoencoder(latent_dim=3, hidden=(5,)).encoder
+
+    def silu(h):
+        return h / (1 + np.exp(-h))
+
+    def flat(images):
+        return images.reshape(len(images), 784)
+
+    def right(images, weights):
+        first, bias, second, shift = weights
+        return silu(flat(images) @ first + bias) @ second + shift
+
+    def in_keras(images, weights):
+        hidden = keras.activations.silu(keras.ops.matmul(flat(images), weights[0]) + weights[1])
+        return keras.ops.matmul(hidden, weights[2]) + weights[3]
+
+    assert exercises.check("02.1", right, encoder) is True
+    assert exercises.check("02.1", in_keras, encoder) is True
+    assert exercises.check("02.1", lambda x, w: right(x, w).astype("float32"), encoder) is True
+    slips = {
+        "first layer is missing": lambda x, w: (flat(x) @ w[0] + w[1]) @ w[2] + w[3],
+        "no activation": lambda x, w: silu(right(x, w)),
+        "this is ReLU": lambda x, w: np.maximum(flat(x) @ w[0] + w[1], 0) @ w[2] + w[3],
+        "this is sigmoid": lambda x, w: 1 / (1 + np.exp(-flat(x) @ w[0] - w[1])) @ w[2] + w[3],
+        "the biases are missing": lambda x, w: silu(flat(x) @ w[0]) @ w[2],
+        "biases of the first": lambda x, w: silu(flat(x) @ w[0]) @ w[2] + w[3],
+        "biases of the second": lambda x, w: silu(flat(x) @ w[0] + w[1]) @ w[2],
+        "that is the first layer": lambda x, w: silu(flat(x) @ w[0] + w[1]),
+        "returns shape (20, 28, 28, 3)": lambda x, w: np.zeros((20, 28, 28, 3)),
+        "those that the function is given": lambda x, w: encoder(x),
+        "the function itself": right(np.ones((2, 28, 28, 1)), encoder.get_weights()),
+    }
+    for word, slip in slips.items():
+        assert exercises.check("02.1", slip, encoder) is False
+        assert word in capsys.readouterr().out, word
+
+
 def test_noise_to_codes(tiny):
     codes = small_autoencoder(latent_dim=3).encode(tiny.train.images)
     noise = np.random.default_rng(1).standard_normal((400, 3))
     factor = np.linalg.cholesky(np.cov(codes.T))
     mean = codes.mean(axis=0)
+    values, axes = np.linalg.eigh(np.cov(codes.T))
+    white = (noise - noise.mean(axis=0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(noise.T))).T
     answers = {
-        True: [noise @ factor.T + mean],
-        False: [noise @ factor + mean, noise @ factor.T, noise * codes.std(axis=0) + mean, noise, codes[:2]],
+        True: [noise @ factor.T + mean, noise @ (axes * np.sqrt(values)).T + mean, white @ factor.T + mean],
+        False: [
+            noise @ factor + mean,
+            noise @ factor.T,
+            noise * codes.std(axis=0) + mean,
+            noise,
+            codes[:2],
+            white @ factor.T,
+            white @ factor + mean,
+            noise**2 @ factor.T + mean,
+        ],
     }
     for outcome, group in answers.items():
         assert [exercises.check("02.3", answer, codes, noise) for answer in group] == [outcome] * len(group)

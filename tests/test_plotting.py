@@ -265,6 +265,10 @@ EXAMPLES = {
         lambda: ([Fake(), split(), NAMES], {"size": 3}),
         "Two maps of the same square of z: left, 40 encoded garments coloured by class; right, 3 by 3 decoded points.",
     ),
+    "plot_activations": (
+        lambda: ([{"a": np.tanh, "b": np.abs}], {"reach": 2}),
+        "Curves of output and slope against the input, from -2 to 2, a panel each: a, b.",
+    ),
     "plot_history": (
         lambda: ([HISTORY], {}),
         "Curves over epochs for training and validation: negative ELBO, reconstruction, KL.",
@@ -318,7 +322,7 @@ EXAMPLES = {
     ),
     "plot_code_spread": (
         lambda: ([{"a": np.array([1.0, 0.0]), "b": np.ones(3)}], {}),
-        "Bars of the standard deviation of each code unit, a panel each: a, b.",
+        "Bars of the standard deviation of each latent, a panel each: a, b.",
     ),
     "plot_pixels": (
         lambda: ([ramp()], {"size": 4}),
@@ -914,6 +918,24 @@ def test_map_refuses_a_code_that_is_not_two_numbers(latent_dim):
 
 
 # Curves.
+
+
+def test_activations_show_output_and_slope_of_each_function_on_one_scale():
+    figure = plotting.plot_activations({"ramp": lambda h: np.maximum(h, 0), "square": np.square}, reach=2)
+    assert [axes.get_title() for axes in figure.axes] == ["ramp", "square"]
+    (ramp, slope), (square, twice) = (
+        [points for label, points in lines(axes) if label in ("output", "slope")] for axes in figure.axes
+    )
+    inputs = np.linspace(-2, 2, 401)
+    np.testing.assert_allclose(ramp, np.column_stack([inputs, inputs * (inputs > 0)]), atol=1e-12)
+    inside = np.abs(inputs) > 0.011
+    np.testing.assert_allclose(slope[inside, 1], (inputs > 0)[inside], atol=1e-9)
+    np.testing.assert_allclose(square[:, 1], inputs**2, atol=1e-12)
+    np.testing.assert_allclose(twice[1:-1, 1], 2 * inputs[1:-1], atol=1e-9)
+    first, second = figure.axes
+    assert list(legend(first)) == ["output", "slope"] and second.get_legend() is None
+    assert first.get_ylim() == second.get_ylim() and first.get_xlabel() == "input"
+    assert figure.get_suptitle() == "Activations, and their slopes"
 
 
 def test_history_draws_training_and_validation_of_each_part_epoch_by_epoch():

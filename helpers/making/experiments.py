@@ -1,10 +1,11 @@
 """Experiments that are stored: their settings, and how their models are trained and judged (`make results sweeps`)."""
 
+import functools
 import time
 
 import numpy as np
 
-from helpers import baselines, checkpoints, classifier, metrics, priors, sweeps, training, wardrobe
+from helpers import baselines, checkpoints, classifier, metrics, priors, seeds, sweeps, training, wardrobe
 from helpers.machinery import files
 from helpers.machinery.backend import keras
 
@@ -29,6 +30,26 @@ EXPERIMENTS = {
         "arguments": checkpoints.plan("dense_ae_18_s2").arguments,
         "recipe": checkpoints.plan("dense_ae_18_s2").recipe,
         "variants": {"S2": {}},
+        "seeds": _SEEDS,
+    },
+    "learning_rate_warmup": {
+        "about": "two learning rates that are too large, each with and without a warm-up of the rate",
+        "model": "dense_autoencoder",
+        "arguments": {"latent_dim": 18, "hidden": [128, 64, 32], "activation": "silu"},
+        "recipe": {"epochs": 3, **_COSINE},
+        "variants": {
+            f"{rate:g}, {epochs} epochs of warm-up": {"recipe": {"learning_rate": rate, "warmup_epochs": epochs}}
+            for rate in (0.05, 0.5)
+            for epochs in (0, 1)
+        },
+        "seeds": _SEEDS,
+    },
+    "denoising": {
+        "about": "an autoencoder of clean garments and one that has to take noise away, three seeds each",
+        "model": "dense_autoencoder",
+        "arguments": {"latent_dim": 18, "hidden": [128], "activation": "silu"},
+        "recipe": {"epochs": 8, **_COSINE},
+        "variants": {"clean input": {"noise": 0.0}, "noisy input": {"noise": 0.4}},
         "seeds": _SEEDS,
     },
     "likelihood_by_beta": {
@@ -219,6 +240,56 @@ def train_and_judge(config, state):
     return row | {"history": history}
 
 
+COVERED = slice(1_000, 3_000)  # the test images that `train_and_denoise` looks for among samples
+
+
+def with_noise(images, generator, sigma):
+    """Images under Gaussian noise, cut to [0, 1]: how a garment looks to a denoising autoencoder.
+
+    Args:
+        images: Array float32 (n, 28, 28, 1) in [0, 1].
+        generator: NumPy's generator of random numbers.
+        sigma: Standard deviation of the noise, white to black being 1.
+
+    Returns:
+        Array of the same shape and type.
+    """
+    return np.clip(images + sigma * generator.standard_normal(images.shape, dtype="float32"), 0, 1)
+
+
+def train_and_denoise(config, state):
+    """Train one autoencoder to give back clean garments, and judge it on clean and on noisy test images.
+
+    Source: Vincent, Larochelle, Bengio, Manzagol, "Extracting and composing robust features with denoising
+    autoencoders" (2008).
+
+    Args:
+        config: Configuration as for `sweeps.train`, with "noise", the sigma of `with_noise` that it is trained under.
+        state: Path of the file from which a killed training goes on.
+
+    Returns:
+        Dict with "mse" of clean test images, "mse_noisy" of the same under noise of sigma 0.4, and of 500 pictures,
+        decoded from one Gaussian that is fitted to the codes of clean training images: "fidelity", their mean distance
+        to the nearest of 20,000 training images, "coverage", the mean distance of 2,000 test images to the nearest of
+        them (both as in `metrics.nearest`), and "sharpness_samples" (as in `metrics.sharpness`); and "history".
+    """
+    transform = functools.partial(with_noise, sigma=config["noise"])
+    usual = {field: value for field, value in config.items() if field != "noise"}
+    model, dataset, history = sweeps.train(usual, state, transform)
+    images = dataset.test.images
+    noisy = with_noise(images, seeds.generator(1), 0.4)
+    made = model.decode(priors.FittedGaussian(model.encode(dataset.train)).sample(500, seed=1))
+    pool = dataset.train.head(min(20_000, len(dataset.train)))
+    return {
+        "mse": metrics.mse(images, model.reconstruct(images)).value,
+        "mse_noisy": metrics.mse(images, model.reconstruct(noisy)).value,
+        "fidelity": float(metrics.nearest(made, pool)[1].mean()),
+        "coverage": float(metrics.nearest(images[COVERED], made)[1].mean()),
+        "sharpness_samples": metrics.sharpness(made).value,
+        "history": history,
+    }
+
+
 def train_and_evaluate(config, state):
     """Train one model of a comparison and find what `judge` finds on the images of `evaluation_setting`.
 
@@ -299,6 +370,7 @@ def run(name, dataset, again=False):
     if stored.get("recipe") == setting and not again:
         return
     folder, trial, more = next(kind[1:] for kind in _kinds() if name in kind[0])
+    trial = train_and_denoise if name == "denoising" else trial
     folder, sweep = sweeps.FOLDER / folder, name in SWEEPS
     trials = [
         (label, seed, _configuration(setting, label, seed, dataset) | more)
@@ -449,6 +521,7 @@ def setting_on(slug, name):
 def _configuration(setting, label, seed, dataset):
     parts = {part: setting[part] | setting["variants"][label].get(part, {}) for part in ("arguments", "recipe")}
     model = setting["variants"][label].get("model", setting["model"])
+    parts |= {part: setting["variants"][label][part] for part in ("noise",) if part in setting["variants"][label]}
     return {"model": model, **parts, "seed": seed, "data": {"slug": dataset.slug}}
 
 
