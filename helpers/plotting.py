@@ -1113,7 +1113,9 @@ def plot_uncertainty(images, mean, spread, title="Where the VAE is unsure"):
 
     n = len(images)
     figure = _figure(
-        2.2 + 0.85 * n, 3.1, f"{n} garments, below each the mean of decoded draws and a map of their spread by pixel."
+        2.4 + 0.85 * n,
+        2.75 + 0.35 * bool(title),
+        f"{n} garments, below each the mean of decoded draws and a map of their spread by pixel.",
     )
     rows = {"garment": images, "mean of\nthe draws": mean, "spread": spread}
     grid = figure.subplots(3, 1)
@@ -1122,7 +1124,7 @@ def plot_uncertainty(images, mean, spread, title="Where the VAE is unsure"):
         axes.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
     picture = grid[2].images[0]
     picture.set(cmap=sns.color_palette("rocket_r", as_cmap=True), clim=(0, spread.max()))
-    figure.colorbar(picture, ax=list(grid), label="spread, grey levels", fraction=0.03, shrink=0.6)
+    figure.colorbar(picture, ax=list(grid), label="spread (white 0, black 1)", fraction=0.03, shrink=0.6)
     if title:
         figure.suptitle(title, fontsize=11)
     return figure

@@ -1192,7 +1192,18 @@ def test_uncertainty_has_a_scale_of_its_own_for_the_spread():
     ] * 2
     spread = rows[2].images[0]
     assert spread.get_clim() == (0, pytest.approx(0.03)) and spread.get_cmap().name == "rocket_r"
-    assert spread.colorbar.ax is scale and scale.get_ylabel() == "spread, grey levels"
+    assert spread.colorbar.ax is scale and scale.get_ylabel() == "spread (white 0, black 1)"
+
+
+@pytest.mark.parametrize("title", ["", "Where the VAE is unsure"])
+@pytest.mark.parametrize("n", [1, 3, 7, 10])
+def test_row_labels_of_uncertainty_lie_within_the_picture(n, title):
+    images = plain(*np.linspace(0.1, 1, n))
+    figure = plotting.plot_uncertainty(images, images, images, title)
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        label = axes.yaxis.label.get_window_extent()
+        assert label.x0 >= 0 and label.x1 <= figure.bbox.x1, axes.get_ylabel()
 
 
 # Tables.
