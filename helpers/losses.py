@@ -210,19 +210,6 @@ def kl_per_latent(z_mean, z_log_var):
     return 0.5 * (ops.square(z_mean) + ops.exp(z_log_var) - 1 - z_log_var)
 
 
-def kl(z_mean, z_log_var):
-    """KL from N(z_mean, exp(z_log_var)) to N(0, I): the sum of `kl_per_latent` over latents.
-
-    Args:
-        z_mean: Means, (B, latent_dim).
-        z_log_var: Logarithms of the variances, (B, latent_dim).
-
-    Returns:
-        Nats per image, (B,).
-    """
-    return ops.sum(kl_per_latent(z_mean, z_log_var), axis=-1)
-
-
 def kl_below_free_bits(z_mean, z_log_var, free_bits, weights=None):
     """What the latents of a batch leave unused of their free nats: what free bits add to the mean of `kl`.
 
@@ -244,3 +231,16 @@ def kl_below_free_bits(z_mean, z_log_var, free_bits, weights=None):
     if weights is not None:
         nats = nats * ops.reshape(weights, (-1, 1))
     return ops.sum(ops.relu(free_bits - ops.mean(nats, axis=0)))
+
+
+def kl(z_mean, z_log_var):
+    """KL from N(z_mean, exp(z_log_var)) to N(0, I): the sum of `kl_per_latent` over latents.
+
+    Args:
+        z_mean: Means, (B, latent_dim).
+        z_log_var: Logarithms of the variances, (B, latent_dim).
+
+    Returns:
+        Nats per image, (B,).
+    """
+    return ops.sum(kl_per_latent(z_mean, z_log_var), axis=-1)
