@@ -441,7 +441,7 @@ def sharpness(images):
         images: Array (n, 28, 28, 1).
 
     Returns:
-        An `Estimate` over images, of the range from white to black. Noise counts as sharp too, so compare with real garments.
+        An `Estimate` over images, where white to black is 1. Noise counts as sharp too, so compare with real garments.
     """
 
     def steps(x):
