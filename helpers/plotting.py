@@ -425,6 +425,8 @@ def plot_lines(frame, x, y, hue=None, title="", xlabel=None, ylabel=None, log=Fa
         ax=axes,
     )
     axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    if frame[x].dtype.kind == "i":  # there is no epoch 1.5
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if log and "x" in log:
         axes.set_xscale("log", base=2)
         ticks = sorted(frame[x].unique())

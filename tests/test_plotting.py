@@ -754,6 +754,13 @@ def test_lines_are_means_and_their_bands_reach_from_the_lowest_to_the_highest():
     assert axes.get_legend() is None
 
 
+def test_lines_over_whole_numbers_have_ticks_at_whole_numbers():
+    few = pd.DataFrame({"epoch": [1, 2, 3, 4], "nats": [4.0, 3.0, 2.0, 1.0]})
+    for frame, whole in ((few, True), (few.astype({"epoch": float}), False)):
+        (axes,) = plotting.plot_lines(frame, "epoch", "nats").axes
+        assert all(tick == round(tick) for tick in axes.get_xticks()) == whole
+
+
 def test_lines_of_groups_have_a_colour_and_a_legend_entry_each():
     figure = plotting.plot_lines(REPEATED, "k", "mse", "net", xlabel="numbers", ylabel="error", log="xy")
     (axes,) = figure.axes
