@@ -7,7 +7,7 @@ import itertools
 import json
 
 import numpy as np
-from scipy import integrate, special, stats
+from scipy import integrate, signal, special, stats
 
 from helpers import metrics
 
@@ -347,6 +347,12 @@ def _weights_of_a_convolution(answer):
         return "each kernel reads all 32 channels that come in."
     if answer in (matrix * 49, (matrix + 64) * 49, matrix * 49 + 64):
         return "the same kernels serve at each place; the size of the map does not count."
+    if answer == matrix + 64 * 32:
+        return "a bias belongs to a channel that comes out, not to each channel that it reads."
+    if answer == matrix + 32:
+        return "biases belong to the channels that come out, and those are 64."
+    if float(answer) != int(answer):
+        return "weights are counted: a whole number."
     return "there are 64 kernels of 3 x 3 x 32 weights, and 64 biases."
 
 
@@ -360,6 +366,11 @@ def _sigma_that_fits(answer, vae, images):
     answer = float(answer)
     if abs(answer - truth) < 0.01 * truth:
         return None
+    if abs(answer - 255 * truth) < 0.01 * 255 * truth:
+        return "that is right on a scale from 0 to 255; the images of the course run from 0 to 1."
+    garment = np.asarray(images) > 0
+    if abs(answer - np.sqrt(np.square(error[garment]).mean())) < 0.01 * truth:
+        return "those are the pixels of the garments alone; a decoder has to price the paper too."
     if abs(answer - truth**2) < 0.01 * truth**2:
         return "that is the variance; sigma is its square root."
     if abs(answer - np.abs(error).mean()) < 0.01 * truth:
@@ -382,10 +393,43 @@ def _latents_that_suffice(answer, vae, images):
 
     limit = 1.1 * error(vae.latent_dim)
     truth = next(kept for kept in range(vae.latent_dim + 1) if error(kept) <= limit)
-    answer = int(answer)
+    if int(answer) != answer or not 0 <= answer <= vae.latent_dim:
+        return f"k is a whole number, 0 to {vae.latent_dim}."
     if answer == truth:
         return None
-    return f"{answer} latents are {'too few' if answer < truth else 'more than needed'}."
+    return f"{int(answer)} latents are {'too few' if answer < truth else 'more than needed'}."
+
+
+@exercise("04.4")
+def _transposed_convolution(answer):
+    if not callable(answer):
+        return "give the function itself: answer = stamp, without brackets."
+    generator = np.random.default_rng(4)
+    for rows, columns, size, stride in ((3, 3, 4, 2), (4, 2, 3, 2), (2, 5, 3, 3), (3, 4, 5, 1)):
+        small, kernel = generator.normal(size=(rows, columns)), generator.normal(size=(size, size))
+        # Another way to the same: spread the pixels apart, zeros between, and convolve with the kernel.
+        apart = np.zeros((stride * (rows - 1) + 1, stride * (columns - 1) + 1))
+        apart[::stride, ::stride] = small
+        truth = signal.convolve2d(apart, kernel)
+        given = small.copy(), kernel.copy()
+        found = np.asarray(answer(*given, stride), dtype="float64")
+        where = f"for a map of {rows} x {columns}, a kernel of {size} x {size} and stride {stride}"
+        if not (np.array_equal(given[0], small) and np.array_equal(given[1], kernel)):
+            return "it changes the arrays that it is given; begin with a canvas of zeros."
+        if found.shape != truth.shape:
+            return f"{where} the canvas has shape {found.shape}; the last stamp ends at {truth.shape}."
+        if np.allclose(found, truth, atol=1e-5):
+            continue
+        if np.allclose(found, signal.convolve2d(apart, kernel[::-1, ::-1]), atol=1e-5):
+            return "the kernel is flipped; a stamp is the kernel as it is."
+        if np.allclose(found, signal.convolve2d(apart, kernel.T), atol=1e-5):
+            return "the kernel is transposed; a stamp is the kernel as it is."
+        if np.allclose(found, signal.convolve2d(apart != 0, kernel), atol=1e-5):
+            return "each stamp is the kernel times its pixel of the small map."
+        if np.allclose(found[0, :size], truth[0, :size]) or np.allclose(found[-1, -1], truth[-1, -1]):
+            return f"{where} the corners are right, but not all between: overlapping stamps add up."
+        return f"{where} the numbers differ from stamps that are added up."
+    return None
 
 
 # --------------------------------------------------------------------------------------------------

@@ -213,6 +213,29 @@ def kl_per_latent(z_mean, z_log_var):
     return 0.5 * (ops.square(z_mean) + ops.exp(z_log_var) - 1 - z_log_var)
 
 
+def kl_below_free_bits(z_mean, z_log_var, free_bits, weights=None):
+    """What the latents of a batch leave unused of their free nats: what free bits add to the mean of `kl`.
+
+    A latent then costs the mean of its KL over the batch, or ``free_bits`` where that mean is smaller. Below
+    that number the two parts cancel, so nothing drives a latent into silence.
+
+    Source: Kingma et al., "Improved variational inference with inverse autoregressive flow" (2016).
+
+    Args:
+        z_mean: Means, (B, latent_dim).
+        z_log_var: Logarithms of the variances, (B, latent_dim).
+        free_bits: Free nats of each latent.
+        weights: Weights of the images, (B,); None weighs all alike.
+
+    Returns:
+        Scalar in nats, never negative.
+    """
+    nats = kl_per_latent(z_mean, z_log_var)
+    if weights is not None:
+        nats = nats * ops.reshape(weights, (-1, 1))
+    return ops.sum(ops.relu(free_bits - ops.mean(nats, axis=0)))
+
+
 def kl(z_mean, z_log_var):
     """KL from N(z_mean, exp(z_log_var)) to N(0, I): the sum of `kl_per_latent` over latents.
 

@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import binary_dilation, binary_erosion, gaussian_filter
 from scipy.optimize import minimize
 from scipy.special import logsumexp, ndtr, softmax, xlogy
 from sklearn import config_context
@@ -567,8 +567,7 @@ def sharpness(images):
         images: Array (n, 28, 28, 1).
 
     Returns:
-        An `Estimate` over images; the step from white to black is 1. Noise counts as sharp too, so compare with real
-        garments.
+        An `Estimate` over images, where white to black is 1. Noise counts as sharp too, so compare with real garments.
     """
 
     def steps(x):
@@ -598,6 +597,40 @@ def reconstruction_spread(vae, images, draws=100, seed=1):
     decoded = (vae.decode(z[:, i]) for i in range(len(images)))
     mean, spread = zip(*((x.mean(axis=0), x.std(axis=0)) for x in decoded), strict=True)
     return np.stack(mean), np.stack(spread)
+
+
+def spread_against_error(images, mean, spread, rim=2):
+    """Whether `reconstruction_spread` is large where the reconstruction is wrong: outside, along and inside garments.
+
+    Taken over whole pictures the two always agree, because paper has little of either.
+
+    Args:
+        images: Array (n, 28, 28, 1).
+        mean: Mean of the decoded draws, same shape.
+        spread: Their standard deviation, same shape.
+        rim: Pixels on either side of an edge between ink and paper that count as outline.
+
+    Returns:
+        A pandas DataFrame with the rows "paper", "outline" and "inside": the share of the pixels, the mean absolute
+        "error" of the mean, the mean "spread" (both from 0, white, to 1, black), and their "correlation" over the
+        pixels (NaN where one of them does not vary).
+    """
+    ink = check_images(images)[..., 0] > 0
+    square = np.ones((1, 3, 3), bool)  # image by image, with the corners
+    inside = binary_erosion(ink, square, iterations=rim)
+    near = binary_dilation(ink, square, iterations=rim)
+    error, spread = np.abs(images - mean)[..., 0].astype("float64"), spread[..., 0].astype("float64")
+    rows = {}
+    for name, pixels in {"paper": ~near, "outline": near & ~inside, "inside": inside}.items():
+        found = error[pixels], spread[pixels]
+        varies = len(found[0]) > 1 and min(part.std() for part in found) > 0
+        rows[name] = {
+            "share": pixels.mean(),
+            "error": found[0].mean() if len(found[0]) else np.nan,
+            "spread": found[1].mean() if len(found[1]) else np.nan,
+            "correlation": np.corrcoef(*found)[0, 1] if varies else np.nan,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def nearest(images, pool):

@@ -495,6 +495,9 @@ class VAE(_LatentModel):
         name: Name of the Keras model.
         dtype: Dtype policy of the model itself; None takes float32, or mixed_float16 where a layer computes in float16.
         trainable: Whether its weights are trained.
+        free_bits: Nats that each latent may say without paying: ``loss`` charges a latent for the mean of its KL over
+            the batch, or for this number where that mean is smaller (Kingma et al. 2016, see
+            `losses.kl_below_free_bits`). What is reported as ``kl`` and ``negative_elbo`` is charged in full.
 
     Raises:
         ValueError: The parts do not fit each other, or an argument is out of range.
@@ -513,6 +516,7 @@ class VAE(_LatentModel):
         name="vae",
         dtype=None,
         trainable=True,
+        free_bits=0.0,
     ):
         super().__init__(encoder, decoder, name, dtype, trainable)
         if likelihood not in LIKELIHOODS:
@@ -521,7 +525,9 @@ class VAE(_LatentModel):
             raise ValueError(f"sigma is {sigma!r}; a standard deviation must be positive.")
         if not _is_finite(beta) or beta < 0:
             raise ValueError(f"beta is {beta!r}; the weight of the KL is a number from 0.")
-        self.likelihood, self.seed = likelihood, seeds.check_seed(seed)
+        if not _is_finite(free_bits) or free_bits < 0:
+            raise ValueError(f"free_bits is {free_bits!r}; a latent's free nats are a number from 0.")
+        self.likelihood, self.seed, self.free_bits = likelihood, seeds.check_seed(seed), float(free_bits)
         self.beta = self.add_weight(name="beta", shape=(), initializer="zeros", trainable=False, dtype="float32")
         self.sigma = self.add_weight(name="sigma", shape=(), initializer="zeros", trainable=False, dtype="float32")
         self.beta.assign(beta)
@@ -534,7 +540,8 @@ class VAE(_LatentModel):
 
     def get_config(self):
         numbers = {name: float(ops.convert_to_numpy(getattr(self, name))) for name in ("sigma", "beta")}
-        return {**super().get_config(), "likelihood": self.likelihood, **numbers, "seed": self.seed}
+        config = {**super().get_config(), "likelihood": self.likelihood, **numbers, "seed": self.seed}
+        return {**config, "free_bits": self.free_bits}
 
     def save_own_variables(self, store):
         super().save_own_variables(store)
@@ -574,7 +581,10 @@ class VAE(_LatentModel):
         return {"z_mean": z_mean, "z_log_var": z_log_var, "z": z, "logits": logits, "x_hat": self._output(logits)}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Mean over the batch of reconstruction + beta * KL and what layers add; ``y`` replaces ``x`` as target."""
+        """Mean over the batch of reconstruction + beta * KL and what layers add; ``y`` replaces ``x`` as target.
+
+        With ``free_bits`` the KL of a latent counts as that number where it is smaller.
+        """
         target, weights = self._target(x, y, y_pred["x_hat"]), _weights(sample_weight)
         if self.likelihood == "optimal_gaussian" and training:
             batch_sigma = ops.stop_gradient(losses.optimal_sigma(target, y_pred["x_hat"], weights))
@@ -589,7 +599,11 @@ class VAE(_LatentModel):
             (self.negative_elbo_tracker, reconstruction + kl),
         ):
             tracker.update_state(part if weights is None else part * weights)
-        return self._total(reconstruction + self.beta * kl, weights)
+        total = self._total(reconstruction + self.beta * kl, weights)
+        if self.free_bits:
+            unused = losses.kl_below_free_bits(y_pred["z_mean"], y_pred["z_log_var"], self.free_bits, weights)
+            total = total + self.beta * unused
+        return total
 
     def reconstruction_loss(self, x, logits, likelihood=None):
         """Negative log-likelihood -log p(x | z), in nats per image.
@@ -804,6 +818,7 @@ def dense_vae(
     beta=1.0,
     seed=1,
     precision="float32",
+    free_bits=0.0,
 ):
     """VAE of dense layers, decoder the mirror of the encoder.
 
@@ -816,6 +831,7 @@ def dense_vae(
         beta: Weight of the KL.
         seed: Seeds the first weights and the noise.
         precision: Either "float32" or "mixed_bfloat16" (see `conv_vae`).
+        free_bits: Nats that each latent may say without paying (see `VAE`).
 
     Returns:
         A `VAE`.
@@ -828,7 +844,7 @@ def dense_vae(
     z_log_var = make.dense(latent_dim, name="z_log_var", dtype="float32")(h)
     encoder = keras.Model(x, [z_mean, z_log_var], name="encoder")
     decoder = dense_decoder(latent_dim, hidden[::-1], activation, seed=seed + 500, precision=precision)
-    return VAE(encoder, decoder, likelihood, sigma, beta, seed=seed)
+    return VAE(encoder, decoder, likelihood, sigma, beta, seed=seed, free_bits=free_bits)
 
 
 def stages(part):
@@ -956,6 +972,7 @@ def conv_vae(
     beta=1.0,
     seed=1,
     precision="float32",
+    free_bits=0.0,
 ):
     """VAE of convolutions with a residual decoder.
 
@@ -973,6 +990,7 @@ def conv_vae(
         seed: Seeds the first weights and the noise.
         precision: Either "float32", or "mixed_bfloat16": faster where the processor computes in bfloat16, many times
             slower where it does not (see `course.fast_precision`). Latents and losses stay float32.
+        free_bits: Nats that each latent may say without paying (see `VAE`).
 
     Returns:
         A `VAE`.
@@ -985,4 +1003,4 @@ def conv_vae(
     z_log_var = make.dense(latent_dim, name="z_log_var", dtype="float32")(h)
     encoder = keras.Model(x, [z_mean, z_log_var], name="encoder")
     decoder = conv_decoder(latent_dim, filters, blocks, activation, seed + 500, precision)
-    return VAE(encoder, decoder, likelihood, sigma, beta, seed=seed)
+    return VAE(encoder, decoder, likelihood, sigma, beta, seed=seed, free_bits=free_bits)

@@ -534,7 +534,7 @@ def plot_activations(functions, reach=4.0, title="Activations, and their slopes"
         axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
         axes.set(title=label, xlabel="input")
         _despine(axes)
-    panels[0].legend(frameon=False, fontsize=9, loc="upper left")
+    panels[0].legend(frameon=False, loc="upper left")
     figure.suptitle(title, fontsize=11)
     return figure
 
@@ -615,6 +615,8 @@ def plot_lines(frame, x, y, hue=None, title="", xlabel=None, ylabel=None, log=Fa
     repeated = frame.duplicated([x, hue] if hue else [x]).any()
     note = "\n(band: from the lowest to the highest of the repeats)" if repeated else ""
     axes.set(title=title, xlabel=xlabel + note, ylabel=ylabel)
+    if frame[x].dtype.kind == "i":  # there is no epoch 1.5
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if log and "x" in log:
         axes.set_xscale("log", base=2)
         ticks = sorted(frame[x].unique())
@@ -1403,7 +1405,7 @@ def plot_uncertainty(images, mean, spread, title="Where the VAE is unsure"):
         axes.set_ylabel(label, rotation=0, ha="right", va="center")
     picture = grid[2].images[0]
     picture.set(cmap=sns.color_palette("rocket_r", as_cmap=True), clim=(0, spread.max()))
-    figure.colorbar(picture, ax=list(grid), label="spread (white to black: 1)", fraction=0.03)
+    figure.colorbar(picture, ax=list(grid), label="spread (white 0, black 1)", fraction=0.03, shrink=0.6)
     if title:
         figure.suptitle(title)
     return figure

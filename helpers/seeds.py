@@ -138,6 +138,28 @@ def deviations(table, by, values):
     return rows[values] - rows.groupby(by)[values].transform("mean")
 
 
+def histories(table, columns):
+    """The histories of several trainings as one table with a row for each epoch of each, for curves.
+
+    Args:
+        table: Table of a stored result, with a column "history" of dicts of lists as `training.fit` returns them.
+        columns: Columns to repeat in each row, such as those that tell the trainings apart.
+
+    Returns:
+        A pandas DataFrame: the columns, "epoch" (counted from 1), and what the histories hold.
+
+    Raises:
+        ValueError: There is no such column.
+    """
+    rows = _finished(table, [*columns, "history"])
+    parts = []
+    for kept, history in zip(rows[columns].to_dict("records"), rows["history"], strict=True):
+        part = pd.DataFrame(history)
+        part.insert(0, "epoch", np.arange(1, len(part) + 1))
+        parts.append(part.assign(**kept))
+    return pd.concat(parts, ignore_index=True)
+
+
 @dataclasses.dataclass(frozen=True)
 class Difference:
     """A mean difference between two groups of trials, paired by seed.

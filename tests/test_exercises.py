@@ -20,7 +20,18 @@ PLAIN = {
         784 * np.log(2),
         {784: "bits", np.log(2): "one pixel", 1.0: "same", 543: "round less", 544: "round less", -543.4: "the sign"},
     ),
-    "04.1": (18_496, {18_432: "bias", 576: "32 channels", 903_168: "does not count", 3: "64 kernels"}),
+    "04.1": (
+        18_496,
+        {
+            18_432: "bias",
+            576: "32 channels",
+            903_168: "does not count",
+            18_464: "those are 64",
+            20_480: "that comes out",
+            18_496.5: "whole number",
+            3: "64 kernels",
+        },
+    ),
     "06.1": (10, {10**0.5: "last root", 6: "product", 18: "not the standard", 9: "means say", 2: "trace"}),
     "03.1": (
         0.818147,
@@ -273,11 +284,13 @@ def test_a_kl_that_is_written_is_tried_on_random_inputs(function, word, capsys):
 
 
 def test_sigma_that_fits(tiny, capsys):
-    vae, x = small_vae(), tiny.test.images[:20]
+    vae, x = small_vae(), tiny.test.images[:20].copy()
+    x[:, :, :9] = 0  # paper
     error = x.astype("float64") - vae.reconstruct(x)
     sigma = np.sqrt(np.square(error).mean())
     assert exercises.check("04.2", sigma, vae, x) is True
     slips = {"variance": sigma**2, "mean absolute": np.abs(error).mean(), "average over them": 28 * sigma}
+    slips |= {"from 0 to 255": 255 * sigma, "garments alone": np.sqrt(np.square(error[x > 0]).mean())}
     slips |= {"has shape": np.ones(20), "derivative": 7.0}
     for word, answer in slips.items():
         capsys.readouterr()
@@ -301,7 +314,50 @@ def test_latents_that_suffice(tiny):
 
     images = tiny.test.images[:20] * np.linspace(0.1, 1, 20, dtype="float32")[:, None, None, None]
     flat = images.mean(axis=(1, 2, 3), keepdims=True) * np.ones_like(images)
-    assert [exercises.check("04.3", k, OneLatentCounts(), flat) for k in (1, 0, 2)] == [True, False, False]
+    answers = {1: True, 0: False, 2: False, 1.9: False, 0.5: False, -1: False, 4: False}
+    assert {k: exercises.check("04.3", k, OneLatentCounts(), flat) for k in answers} == answers
+
+
+def stamp(small, kernel, stride, put=lambda old, new: old + new):
+    size = len(kernel)
+    canvas = np.zeros([stride * (n - 1) + size for n in small.shape])
+    for (row, column), value in np.ndenumerate(small):
+        place = canvas[stride * row : stride * row + size, stride * column : stride * column + size]
+        place[:] = put(place, value * kernel)
+    return canvas
+
+
+def by_keras(small, kernel, stride):
+    filters = kernel[:, :, None, None]
+    return keras.ops.conv_transpose(small[None, :, :, None], filters, stride, padding="valid")[0, :, :, 0]
+
+
+def spoils_its_kernel(small, kernel, stride):
+    found = stamp(small, kernel, stride)
+    kernel *= 2
+    return found
+
+
+STAMPS = {
+    "in NumPy": (stamp, None),
+    "by Keras": (by_keras, None),
+    "as lists": (lambda *given: stamp(*given).tolist(), None),
+    "overwritten": (lambda *given: stamp(*given, put=lambda old, new: new), "stamps add up"),
+    "flipped": (lambda small, kernel, stride: stamp(small, kernel[::-1, ::-1], stride), "flipped"),
+    "transposed": (lambda small, kernel, stride: stamp(small, kernel.T, stride), "transposed"),
+    "not multiplied": (lambda small, kernel, stride: stamp(np.ones_like(small), kernel, stride), "times its pixel"),
+    "stride forgotten": (lambda small, kernel, stride: stamp(small, kernel, 1), "the last stamp ends at"),
+    "doubled": (lambda *given: 2 * stamp(*given), "numbers differ"),
+    "in place": (spoils_its_kernel, "canvas of zeros"),
+    "raising": (lambda small: small, "could not use it"),
+    "called": (np.zeros((8, 8)), "function itself"),
+}
+
+
+@pytest.mark.parametrize("answer, word", STAMPS.values(), ids=STAMPS)
+def test_transposed_convolution_by_stamps(answer, word, capsys):
+    assert exercises.check("04.4", answer) is (word is None)
+    assert (word or "right") in capsys.readouterr().out
 
 
 BASE = {

@@ -82,6 +82,8 @@ def test_experiment_on_vaes_keeps_what_the_comparison_needs(experiment, tiny, mo
     assert table.model.tolist() == ["VAE"] * 2 and table.variant.tolist() == ["plain", "soft"]
     assert table.loc[1, ["beta", "likelihood", "kl_warmup_epochs"]].tolist() == [0.5, "gaussian", 1]
     assert {"kl", "bernoulli_negative_elbo", "sharpness_x_hat", "sharpness_samples", "history"} <= set(table.columns)
+    assert [len(nats) for nats in table.kl_per_latent] == [2, 2]
+    np.testing.assert_allclose([sum(nats) for nats in table.kl_per_latent], table.kl, rtol=1e-4)
     assert table.history[1]["beta"] == pytest.approx([0.05 * 0.5]), "the warm-up reached the training"
 
 

@@ -742,6 +742,18 @@ for label, (make, with_weights) in COPIES.items():
         same(made, both.ours)
 
 
+def saved_and_loaded(model, folder):
+    model.save(folder / "model.keras")
+    return keras.saving.load_model(folder / "model.keras")
+
+
+@pytest.mark.parametrize("label", [*COPIES, "save and load"])
+def test_free_bits_survive_a_copy(label, tmp_path):
+    vae = models.VAE(*parts(True), free_bits=0.5)
+    make = COPIES[label][0] if label in COPIES else lambda model: saved_and_loaded(model, tmp_path)
+    assert make(vae).free_bits == 0.5
+
+
 @case("save and load .keras")
 def _(pair, tmp_path):
     both = pair().compile("adam", metrics=["mae"])

@@ -108,6 +108,24 @@ def test_kl_is_the_sum_of_its_latents(posterior):
     np.testing.assert_allclose(parts.sum(axis=1), numbers(losses.kl(*posterior)), rtol=1e-6)
 
 
+def test_free_bits_charge_a_latent_for_its_mean_over_the_batch_or_for_the_free_nats():
+    # KL of N(m, 1) is m^2 / 2: means over the batch are 1.25, 0.125 and 0 nats.
+    mean = np.float32([[2, 0, 0], [1, np.sqrt(0.5), 0]])
+    unused = float(losses.kl_below_free_bits(mean, np.zeros_like(mean), 0.5))
+    assert unused == pytest.approx((0.5 - 0.125) + 0.5)
+    charged = numbers(losses.kl(mean, np.zeros_like(mean))).mean() + unused
+    assert charged == pytest.approx(1.25 + 0.5 + 0.5)
+    weighted = float(losses.kl_below_free_bits(mean, np.zeros_like(mean), 0.5, np.float32([1, 3])))
+    assert weighted == pytest.approx((0.5 - 0.375) + 0.5), "weights count as in the mean of the loss"
+
+
+def test_below_the_free_bits_nothing_drives_a_latent_into_silence():
+    mean, log_var = tf.Variable([[2.0, 0.1], [1.0, -0.2]]), tf.zeros((2, 2))
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(losses.kl(mean, log_var)) + losses.kl_below_free_bits(mean, log_var, 0.25)
+    np.testing.assert_allclose(tape.gradient(loss, mean), [[1.0, 0], [0.5, 0]], atol=1e-7)
+
+
 # --------------------------------------------------------------------------------------------------
 # Bernoulli
 

@@ -405,6 +405,26 @@ def test_spread_is_that_of_the_decoded_draws(tiny):
     np.testing.assert_allclose(kinds[-2.0][1][1], by_hand, rtol=0.25, atol=1e-4)
 
 
+def test_spread_and_error_are_compared_outside_along_and_inside_garments():
+    x, mean, spread = np.zeros((3, 2, 28, 28, 1), "float32")
+    x[0, 10:20, 10:20] = 0.5  # a square of ink of 10 x 10; the other image is blank
+    mean[0, 10:20, 10:20] = 0.5
+    mean[0, 13, 13] = 0.9  # an error inside, which the spread does not know
+    spread[0, 16, 16] = 0.2
+    mean[0, 9, 9] = mean[0, 20, 20] = 0.3  # errors just outside, which it does
+    spread[0, 9, 9] = spread[0, 20, 20] = 0.1
+    table = metrics.spread_against_error(x, mean, spread, rim=2)
+    assert table.index.tolist() == ["paper", "outline", "inside"]
+    pixels = {"paper": 2 * 784 - 14 * 14, "outline": 14 * 14 - 6 * 6, "inside": 6 * 6}
+    np.testing.assert_allclose(table.share * 2 * 784, list(pixels.values()))
+    np.testing.assert_allclose(table.error, [0, 0.6 / pixels["outline"], 0.4 / 36], rtol=1e-5)
+    np.testing.assert_allclose(table.spread, [0, 0.2 / pixels["outline"], 0.2 / 36], rtol=1e-5)
+    assert np.isnan(table.correlation["paper"])
+    assert table.correlation["outline"] == pytest.approx(1)
+    assert table.correlation["inside"] == pytest.approx(-1 / 35)
+    assert metrics.spread_against_error(x[1:], mean[1:], spread[1:]).share.tolist() == [1, 0, 0]
+
+
 def test_judged_by_another_likelihood(tiny):
     vae, x = small_vae("gaussian"), tiny.test.images[:50]
     own, judged = metrics.elbo(vae, x), metrics.elbo(vae, x, likelihood="bernoulli")

@@ -268,6 +268,22 @@ def test_evaluate_adds_up_and_beta_is_live(x, likelihood):
         assert logs["negative_elbo"] == pytest.approx(logs["reconstruction"] + logs["kl"], rel=1e-5)
 
 
+def test_free_bits_are_in_the_loss_alone(x):
+    free = small_vae(free_bits=3.0, beta=2.0)
+    free.compile(optimizer="sgd")
+    logs = free.evaluate(x, batch_size=50, verbose=0, return_dict=True)
+    kl = metrics.kl_per_latent(free, x)
+    assert kl.min() < 3, "some latent uses less than is free"
+    assert logs["loss"] == pytest.approx(logs["reconstruction"] + 2 * np.maximum(kl, 3).sum(), rel=1e-5)
+    assert logs["kl"] == pytest.approx(kl.sum(), rel=1e-4)
+    assert logs["negative_elbo"] == pytest.approx(logs["reconstruction"] + logs["kl"], rel=1e-5)
+
+
+@pytest.mark.parametrize("build", [models.dense_vae, models.conv_vae])
+def test_builders_hand_on_the_free_bits(build):
+    assert build(free_bits=0.5).free_bits == 0.5 and build().free_bits == 0
+
+
 def test_evaluate_is_the_average_over_all_images_although_the_last_batch_is_smaller(x):
     images = np.concatenate([x, np.ones((3, 28, 28, 1), "float32")])  # a last batch unlike the others
     plain, vae = small_autoencoder(), small_vae()
@@ -434,6 +450,8 @@ def test_wrong_conv_sizes_are_named(wrong):
         (lambda: small_vae(beta=float("nan")), "beta is nan"),
         (lambda: small_vae(beta=-1), "beta is -1"),
         (lambda: small_vae(beta="1"), "beta is '1'"),
+        (lambda: small_vae(free_bits=-0.1), "free_bits is -0.1"),
+        (lambda: small_vae(free_bits=None), "free_bits is None"),
         (lambda: small_vae("gaussian", sigma=float("inf")), "sigma is inf"),
         (lambda: small_vae("gaussian", sigma=None), "sigma is None"),
         (lambda: small_conv_vae(filters=(4, 6)), "filters is"),

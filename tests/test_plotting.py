@@ -982,6 +982,13 @@ def test_lines_are_means_and_their_bands_reach_from_the_lowest_to_the_highest():
     assert axes.get_legend() is None
 
 
+def test_lines_over_whole_numbers_have_ticks_at_whole_numbers():
+    few = pd.DataFrame({"epoch": [1, 2, 3, 4], "nats": [4.0, 3.0, 2.0, 1.0]})
+    for frame, whole in ((few, True), (few.astype({"epoch": float}), False)):
+        (axes,) = plotting.plot_lines(frame, "epoch", "nats").axes
+        assert all(tick == round(tick) for tick in axes.get_xticks()) == whole
+
+
 def test_lines_of_groups_have_a_colour_and_their_name_beside_them():
     figure = plotting.plot_lines(REPEATED, "k", "mse", "net", xlabel="numbers", ylabel="error", log="xy")
     (axes,) = figure.axes
@@ -1450,16 +1457,18 @@ def test_uncertainty_has_a_scale_of_its_own_for_the_spread():
     ] * 2
     spread = rows[2].images[0]
     assert spread.get_clim() == (0, pytest.approx(0.03)) and spread.get_cmap().name == "rocket_r"
-    assert spread.colorbar.ax is scale and scale.get_ylabel() == "spread (white to black: 1)"
+    assert spread.colorbar.ax is scale and scale.get_ylabel() == "spread (white 0, black 1)"
 
 
-@pytest.mark.parametrize("title", ["", "A title"])
-def test_labels_of_uncertainty_lie_within_the_picture(title):
-    image = plotting.plot_uncertainty(*[plain(*[0.1] * 7)] * 3, title=title)
-    image.draw_without_rendering()
-    for axes in image.axes:
-        box = axes.yaxis.label.get_window_extent()
-        assert box.x0 >= 0 and box.x1 <= image.bbox.x1, axes.get_ylabel()
+@pytest.mark.parametrize("title", ["", "Where the VAE is unsure"])
+@pytest.mark.parametrize("n", [1, 3, 7, 10])
+def test_row_labels_of_uncertainty_lie_within_the_picture(n, title):
+    images = plain(*np.linspace(0.1, 1, n))
+    figure = plotting.plot_uncertainty(images, images, images, title)
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        label = axes.yaxis.label.get_window_extent()
+        assert label.x0 >= 0 and label.x1 <= figure.bbox.x1, axes.get_ylabel()
 
 
 # Tables.

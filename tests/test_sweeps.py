@@ -827,6 +827,22 @@ def test_pairing_shows_the_interval_with_and_without_pairs(table):
     assert str(found) == "correlation +1.00, paired ± 0.25, unpaired ± 2.22 (95 %)"
 
 
+def test_histories_have_a_row_for_each_epoch_of_each_training():
+    stored = pd.DataFrame(
+        {
+            "variant": ["a", "b", "c"],
+            "seed": [1, 2, 3],
+            "status": ["done", "done", "failed"],
+            "history": [{"loss": [3.0, 2.0], "kl": [1.0, 4.0]}, {"loss": [5.0], "kl": [6.0]}, {}],
+        }
+    )
+    found = seeds.histories(stored, ["variant", "seed"])
+    wanted = [("a", 1, 1, 3.0, 1.0), ("a", 1, 2, 2.0, 4.0), ("b", 2, 1, 5.0, 6.0)]
+    assert found[["variant", "seed", "epoch", "loss", "kl"]].to_records(index=False).tolist() == wanted
+    with pytest.raises(ValueError, match="no column kind"):
+        seeds.histories(stored, ["kind"])
+
+
 def test_difference_is_paired_by_seed(table):
     one = table[table["depth"] == 1]
     found = seeds.difference(one, "net", "validation_loss", "b", "a")

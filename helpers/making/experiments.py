@@ -77,6 +77,18 @@ EXPERIMENTS = {
         },
         "seeds": _SEEDS,
     },
+    "silent_latents": {
+        "about": "a dense VAE with more latents than it uses, and two ways to wake them, three seeds each",
+        "model": "dense_vae",
+        "arguments": {"latent_dim": 20, "hidden": [256, 128]},
+        "recipe": {"epochs": 8, **_COSINE},
+        "variants": {
+            "plain": {},
+            "KL warm-up": {"recipe": {"kl_warmup_epochs": 4}},
+            "free bits": {"arguments": {"free_bits": 0.25}},
+        },
+        "seeds": _SEEDS,
+    },
 }
 
 # Notebook 05's sweeps, of the same form: rows have validation figures, to choose by, and test figures.
@@ -230,13 +242,14 @@ def train_and_judge(config, state):
 
     Returns:
         Dict with what `metrics.measure` returns, the `metrics.sharpness` of reconstructions and, for a VAE, of samples,
-        and "history", a dict of lists.
+        and its "kl_per_latent", a list; and "history", a dict of lists.
     """
     model, dataset, history = sweeps.train(config, state)
     images = dataset.test.images
     row = metrics.measure(model, dataset) | {"sharpness_x_hat": metrics.sharpness(model.reconstruct(images)).value}
     if model.is_variational:
         row |= {"sharpness_samples": metrics.sharpness(model.sample(1000, seed=1)).value}
+        row |= {"kl_per_latent": metrics.kl_per_latent(model, images).tolist()}
     return row | {"history": history}
 
 
