@@ -535,7 +535,7 @@ def plot_activations(functions, reach=4.0, title="Activations, and their slopes"
         axes.set(title=label, xlabel="input")
         _despine(axes)
     panels[0].legend(frameon=False, loc="upper left")
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title)
     return figure
 
 
@@ -704,7 +704,7 @@ def plot_coverage(panels, truth=0.0, title="", xlabel=""):
         axes.set_title(f"{label}: {misses.sum()} of {len(misses)} miss", fontsize=10)
         _despine(axes, left=True)
     drawn[0].set_xlabel(xlabel)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title)
     return figure
 
 
@@ -837,7 +837,7 @@ def plot_posteriors(posterior, normals, labels, title="Posteriors of garments, a
         for colour, label in zip((COLOURS[3], COLOURS[0]), normals, strict=False)
     ]
     figure.legend(handles=marks, loc="outside lower center", ncols=3, fontsize=10, frameon=False)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title)
     return figure
 
 
