@@ -649,6 +649,26 @@ def codes_of(model, images):
     return getattr(model, "code", model.encode)(images)
 
 
+def drawn_codes(model, images, seed=1):
+    """One code drawn for each image: from q(z | x) of a VAE, and what `codes_of` gives of any other model.
+
+    The decoder of a VAE was trained on such draws. What stands in for the prior is fitted to them, not to the means.
+
+    Args:
+        model: Any model with ``code`` or ``encode``.
+        images: Array (n, 28, 28, 1) in [0, 1].
+        seed: Seeds the draws.
+
+    Returns:
+        Codes, (n, latent_dim).
+    """
+    if not getattr(model, "is_variational", False):
+        return codes_of(model, images)
+    z_mean, z_log_var = model.encode(images)
+    noise = seeds.generator(seed).standard_normal(z_mean.shape).astype("float32")
+    return z_mean + np.exp(z_log_var / 2) * noise
+
+
 def _decoded(model, z):
     """Images of codes; those of PCA, which leave [0, 1], are clipped."""
     return np.clip(model.decode(z), 0, 1)

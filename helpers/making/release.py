@@ -152,6 +152,7 @@ def main(arguments=None):
         of_shipped = {
             "importance_weighted": experiments.estimate_likelihoods,
             "evaluation": experiments.evaluate_shipped,
+            "samplers": experiments.judge_samplers,
         }
         for name in chosen.names or [*experiments.EXPERIMENTS, *experiments.COMPARISONS, *of_shipped]:
             if name in of_shipped:
