@@ -5,6 +5,7 @@ of a stored result.
 """
 
 import dataclasses
+import math
 import numbers
 
 import numpy as np
@@ -101,6 +102,16 @@ class Difference:
         return float(stats.t.ppf(0.975, self.count - 1)) * self.standard_error
 
     @property
+    def low(self):
+        """Lower end of the 95 % interval."""
+        return self.mean - self.half_width
+
+    @property
+    def high(self):
+        """Upper end of the 95 % interval."""
+        return self.mean + self.half_width
+
+    @property
     def tie(self):
         """True where that interval holds 0: the difference is not larger than the spread over seeds explains."""
         return abs(self.mean) <= self.half_width
@@ -150,6 +161,28 @@ def _mean_of(changes, found):
     if len(changes) < 2:
         raise ValueError(f"{found}; a spread needs at least two.")
     return Difference(float(changes.mean()), float(changes.std(ddof=1) / np.sqrt(len(changes))), len(changes))
+
+
+def differences(table, by, values, pairs):
+    """`difference` of several pairs of groups in several values.
+
+    Args:
+        table: Table as `sweeps.run` returns it; failed trials do not count.
+        by: Column that tells the groups apart.
+        values: Dict of a heading to the column to compare.
+        pairs: Dict of a label to a pair (first, second) of values of ``by``.
+
+    Returns:
+        A pandas DataFrame of `Difference`, first minus second, a row for each pair and a column for each value.
+
+    Raises:
+        ValueError: What `difference` raises.
+    """
+    rows = {
+        label: {heading: difference(table, by, value, *pair) for heading, value in values.items()}
+        for label, pair in pairs.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(values))
 
 
 def difference_from(table, by, value, group, number):
@@ -234,8 +267,8 @@ def verdict(evidence, margin=0.0):
             difference that would count.
 
     Returns:
-        "true" where the whole 95 % interval is below the margin, "false" where the whole of it is above, "tie" where
-        the margin lies within it; "no verdict" for None.
+        The text "true" where the whole 95 % interval is below the margin, "false" where the whole of it is above, "tie"
+        where the margin lies within it; "no verdict" for None.
     """
     if evidence is None:
         return "no verdict"
@@ -264,7 +297,9 @@ class Court:
             margin: As for `verdict`.
         """
         if not number and isinstance(evidence, Difference):
-            number = f"{evidence.mean:+.3g} ± {evidence.half_width:.2g} (95 %, {evidence.count} seeds)"
+            half_width = evidence.half_width
+            digits = max(0, 1 - math.floor(math.log10(half_width))) if half_width > 0 else 3  # two that count
+            number = f"{evidence.mean:+.{digits}f} ± {half_width:.{digits}f} (95 %, {evidence.count} seeds)"
         self._keep(project, claim, experiment, number, verdict(evidence, margin))
 
     def defer(self, project, claim, where):

@@ -144,24 +144,6 @@ SWEEPS = {
         "variants": {"10 codes": {}},
         "seeds": _SEEDS,
     },
-    # Notebook 06: what looked like a condition in two of the sweeps above, tried again with seeds that nobody had seen.
-    "tuning_fresh_seeds": {
-        "about": "two findings of the sweeps above, with fresh seeds",
-        **_TUNING,
-        "variants": {
-            f"{activation}, {schedule}, {rate:g}": {
-                "arguments": {"activation": activation},
-                "recipe": {"schedule": schedule, "learning_rate": rate},
-            }
-            for activation, schedule, rate in (
-                ("relu", "cosine", 2e-3),
-                ("selu", "cosine", 2e-3),
-                ("silu", "cosine", 1e-3),
-                ("silu", "cosine", 5e-3),
-            )
-        },
-        "seeds": [4, 5, 6],
-    },
 }
 
 # Notebook 06's trainings, of the same form: rows hold what `train_and_evaluate` finds. Autoencoder and VAE differ in
@@ -222,10 +204,11 @@ IMPORTANCE_WEIGHTED = {
     "binarised_with_seed": 1,
 }
 
-# Shipped pairs whose samples are judged with codes from what was fitted to draws of q(z | x), not to their means.
+# A shipped pair of equal layers whose samples are judged with codes from what was fitted to draws of q(z | x), not to
+# their means.
 SAMPLERS = {
     "about": "samples of shipped models, their distributions fitted to drawn codes",
-    "models": ["dense_ae_10", "dense_vae_10", "conv_ae_32", "conv_vae_32"],
+    "models": ["dense_ae_10", "dense_vae_10"],
     "train": 55_000,
     "test": 10_000,
     "seed": 1,
@@ -414,7 +397,7 @@ def evaluate_shipped(dataset, again=False):
 
 
 def judge_samplers(dataset, again=False):
-    """Store what `metrics.judge_samples` finds of pairs of shipped models, with all fits made to drawn codes.
+    """Store what `metrics.judge_samples` finds of the models in `SAMPLERS`, with all fits made to drawn codes.
 
     Samples of a VAE are decoded from draws, so a distribution that stands in for its prior has to be fitted to draws:
     fitted to the means of q(z | x), as in `judge`, it leaves out the noise that the decoder was trained with.
