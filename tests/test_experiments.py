@@ -84,6 +84,13 @@ def test_experiment_on_vaes_keeps_what_the_comparison_needs(experiment, tiny, mo
     assert table.history[1]["beta"] == pytest.approx([0.05 * 0.5]), "the warm-up reached the training"
 
 
+def test_experiment_may_decline_pca(experiment, tiny, monkeypatch):
+    monkeypatch.setattr(experiments, "EXPERIMENTS", {"toy": experiments.EXPERIMENTS["toy"] | {"pca": False}})
+    experiments.run("toy", tiny)
+    table, _ = checkpoints.result("toy", "tiny", checkpoints.RESULTS)
+    assert table.model.tolist() == ["autoencoder"] * 4
+
+
 def test_interrupted_experiment_goes_on(experiment, tiny, monkeypatch):
     measure, calls = metrics.measure, []
 

@@ -169,6 +169,7 @@ COMPARISONS = {
     },
     "s0_pair": {
         "about": "S0's autoencoder and S0's VAE, their recipe",
+        "pca": False,  # the two have codes of different size
         "model": "dense_vae",
         "arguments": checkpoints.plan("dense_vae_10_s0").arguments,
         "recipe": checkpoints.plan("dense_vae_10_s0").recipe,
@@ -306,9 +307,9 @@ def _kinds():
 def run(name, dataset, again=False):
     """Train the models of a stored experiment, sweep or comparison and write one row of figures for each.
 
-    Trainings that are finished are kept, so an interrupted one goes on. For autoencoders of an
-    experiment, and in each comparison, PCA at each code size comes first. In a sweep a training whose loss
-    became infinite is an outcome too: its row has "status" "failed" and no figures.
+    Trainings that are finished are kept, so an interrupted one goes on. For autoencoders of an experiment, and in each
+    comparison, PCA at each code size comes first, unless "pca" is False. In a sweep a training whose loss became
+    infinite is an outcome too: its row has "status" "failed" and no figures.
 
     Args:
         name: Key of `EXPERIMENTS`, `SWEEPS` or `COMPARISONS`.
@@ -340,6 +341,7 @@ def run(name, dataset, again=False):
     if (~diverged & (table.status == "failed")).any():
         raise RuntimeError(f"{name} is not whole; mend what the lines above say and run it again.")
     with_pca = name in COMPARISONS or (name in EXPERIMENTS and setting["model"].endswith("autoencoder"))
+    with_pca &= setting.get("pca", True)
     rows = _pca_rows(setting, dataset, whole=name in COMPARISONS) if with_pca else []
     for (label, seed, config), status in zip(trials, table.status, strict=True):
         result = sweeps.read(sweeps.folder_of(config, folder)) if status == "done" else {}
