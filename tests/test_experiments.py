@@ -247,7 +247,8 @@ def test_stored_comparisons_are_whole_and_of_today(name, slug):
     assert table.mse.between(0.002, 0.12).all()
     shares = table.filter(regex="_(precision|recall)$")
     assert shares.shape[1] == 6 and (shares >= 0).all(axis=None) and (shares <= 1).all(axis=None)
-    assert (table.cpu_seconds > 0).all()
+    measured = table.cpu_seconds.dropna()  # a training that was interrupted and went on has none
+    assert (measured > 0).all() and len(measured) > 0.8 * len(table)
 
 
 @pytest.fixture
