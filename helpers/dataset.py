@@ -145,13 +145,18 @@ class Split:
         Raises:
             ValueError: There is no such class.
         """
-        last = len(CLASS_NAMES) - 1
-        if not _is_integer(k) or not 0 <= k <= last:
-            raise ValueError(
-                f"There is no class {k!r}: class indices are whole numbers, "
-                f"0 ({CLASS_NAMES[0]}) to {last} ({CLASS_NAMES[last]})."
-            )
-        return self.take(self.labels == k)
+        return self.take(self.labels == _class(k))
+
+
+def _class(k):
+    """A class index, or an error where it is none."""
+    last = len(CLASS_NAMES) - 1
+    if not _is_integer(k) or not 0 <= k <= last:
+        raise ValueError(
+            f"There is no class {k!r}: class indices are whole numbers, "
+            f"0 ({CLASS_NAMES[0]}) to {last} ({CLASS_NAMES[last]})."
+        )
+    return k
 
 
 def _values(stored):
@@ -210,6 +215,22 @@ class Dataset:
             except ValueError as error:
                 raise ValueError(f"{split}: {error}") from error
         return replace(self, **smaller)
+
+    def without(self, k):
+        """The same Dataset to train on without one class: the test images keep it, so that it can be met anew.
+
+        Args:
+            k: Class index, an int from 0 to 9.
+
+        Raises:
+            ValueError: There is no such class.
+        """
+        kept = {}
+        for name in ("train", "validation"):
+            split = getattr(self, name)
+            others = split.labels != _class(k)
+            kept[name] = Split(split.stored[others], split.labels[others])
+        return replace(self, **kept)
 
 
 def pieces(images, size=2_000):

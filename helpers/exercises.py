@@ -5,11 +5,13 @@ A check works out the truth by its own means, from data or from a formula; no an
 
 import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 from scipy import integrate, signal, special, stats
 
 from helpers import metrics
+from helpers.dataset import Split
 
 _CHECKS = {}
 
@@ -592,12 +594,26 @@ def _precision_by_hand(answer, real, made):
 
 @exercise("06.3")
 def _better_thief(answer, dataset, classifier, vae):
-    answer = np.ascontiguousarray(answer, dtype="float32")
-    if answer.shape != (500, 28, 28, 1):
-        return f"give 500 pictures, (500, 28, 28, 1); these have shape {answer.shape}."
-    if not (answer.min() >= 0 and answer.max() <= 1):
+    if not callable(answer):
+        return "give a function of images that returns pictures, not the pictures."
+    images = dataset.train.head(500).images
+    made, flipped = (np.ascontiguousarray(answer(part.copy()), "float32") for part in (images, images[:, ::-1]))
+    if made.shape != images.shape:
+        return f"give 500 pictures, {images.shape}; these have shape {made.shape}."
+    if not (made.min() >= 0 and made.max() <= 1):
         return "grey levels run from 0 to 1; clip them."
-    found, rival = (metrics.judge_samples(made, dataset, classifier) for made in (answer, vae.sample(500, seed=1)))
+    if np.array_equal(made, flipped):
+        return "the pictures do not depend on the images that the function is given; make them from those."
+    held_out = np.concatenate([dataset.test.images, dataset.validation.images])
+    if metrics.nearest(made, held_out)[1].min() < 0.01:
+        return "one of them is a test or validation image; take training images."
+    # A change of pixels treats garments that stand on their heads like all others; what knows garments cannot.
+    upright, overturned = (np.square(a - b).mean() for a, b in ((made, images), (flipped, images[:, ::-1])))
+    if max(upright, overturned) > 1.5 * min(upright, overturned):
+        return "it treats garments that stand upright unlike those on their heads: it is a model of garments."
+    # The other test images, because the first ones can be looked at in the notebook.
+    fresh = replace(dataset, test=Split(dataset.test.stored[500:1000], dataset.test.labels[500:1000]))
+    found, rival = (metrics.judge_samples(x, fresh, classifier) for x in (made, vae.sample(500, seed=1)))
     if found["memorisation"].value < 0.7:
         return f"memorisation is {found['memorisation']}: they are taken for copies."
     distances = [judged["frechet_distance"] for judged in (found, rival)]

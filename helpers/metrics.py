@@ -529,8 +529,25 @@ def bernoulli(images, x_hat):
     return Estimate.of(_in_pieces(nats, *_pairs(images, x_hat)))
 
 
+def entropy_per_image(images):
+    """Smallest binary cross-entropy any code can reach, of each image: the entropy of its grey pixels themselves.
+
+    Args:
+        images: Array (n, 28, 28, 1) in [0, 1].
+
+    Returns:
+        Nats, float64 (n,).
+    """
+
+    def nats(x):
+        x = x.reshape(len(x), -1).astype("float64")
+        return -(xlogy(x, x) + xlogy(1 - x, 1 - x)).sum(axis=1)
+
+    return _in_pieces(nats, check_images(images))
+
+
 def entropy_floor(images):
-    """Smallest binary cross-entropy any code can reach: the entropy of the grey pixels themselves.
+    """Mean of `entropy_per_image`: the smallest binary cross-entropy that any code can reach on these images.
 
     Args:
         images: Array (n, 28, 28, 1) in [0, 1].
@@ -538,12 +555,7 @@ def entropy_floor(images):
     Returns:
         An `Estimate` in nats per image.
     """
-
-    def nats(x):
-        x = x.reshape(len(x), -1).astype("float64")
-        return -(xlogy(x, x) + xlogy(1 - x, 1 - x)).sum(axis=1)
-
-    return Estimate.of(_in_pieces(nats, check_images(images)))
+    return Estimate.of(entropy_per_image(images))
 
 
 def binarise(images, seed=1):
@@ -834,6 +846,26 @@ def share_by_cell(codes, cells=20):
     return counts / counts.mean()
 
 
+def drawn_codes(model, images, seed=1):
+    """One code drawn for each image: from q(z | x) of a VAE, and what `codes_of` gives of any other model.
+
+    The decoder of a VAE was trained on such draws. What stands in for the prior is fitted to them, not to the means.
+
+    Args:
+        model: Any model with ``code`` or ``encode``.
+        images: Array (n, 28, 28, 1) in [0, 1].
+        seed: Seeds the draws.
+
+    Returns:
+        Codes, (n, latent_dim).
+    """
+    if not getattr(model, "is_variational", False):
+        return codes_of(model, images)
+    z_mean, z_log_var = model.encode(images)
+    noise = seeds.generator(seed).standard_normal(z_mean.shape).astype("float32")
+    return z_mean + np.exp(z_log_var / 2) * noise
+
+
 def _decoded(model, z):
     """Images of codes; those of PCA, which leave [0, 1], are clipped."""
     return np.clip(model.decode(z), 0, 1)
@@ -979,10 +1011,10 @@ def judge_samples(images, dataset, classifier, memory=2000):
             beside the numbers: all but memorisation depend on it.
         dataset: A `data.Dataset`.
         classifier: The `classifier.Classifier` of that data, whose features judge.
-        memory: Number of pictures and of test images that are compared with the training images.
+        memory: Number of pictures and of test images that are compared with the training images; 0 compares none.
 
     Returns:
-        Dict of name to `Estimate`: frechet_distance, precision, recall, memorisation.
+        Dict of name to `Estimate`: frechet_distance, precision, recall and, unless ``memory`` is 0, memorisation.
 
     Raises:
         ValueError: There are more pictures than test images, or images are out of shape or range.
@@ -990,12 +1022,10 @@ def judge_samples(images, dataset, classifier, memory=2000):
     real = dataset.test.head(len(images)).images
     seen, generated = classifier.features(real), classifier.features(images)
     precision, recall = precision_recall(seen, generated)
-    return {
-        "frechet_distance": frechet_distance(generated, seen),
-        "precision": precision,
-        "recall": recall,
-        "memorisation": memorisation(images[:memory], dataset.train, real[:memory]),
-    }
+    found = {"frechet_distance": frechet_distance(generated, seen), "precision": precision, "recall": recall}
+    if memory:
+        found |= {"memorisation": memorisation(images[:memory], dataset.train, real[:memory])}
+    return found
 
 
 def evaluate(model, dataset, classifier, sampler=None, samples=10_000, pairs=200, seed=1, verbose=True):
@@ -1098,6 +1128,33 @@ def scoreboard(rows, images, seed=1):
         table.append(row)
     columns = ["model", "latent_dim", "mse", "negative_elbo", "reconstruction", "kl"]
     return pd.DataFrame(table).reindex(columns=columns).set_index("model").rename_axis(course.stand_in() or "model")
+
+
+def sample_scoreboard(rows, dataset, classifier, memory=0):
+    """The course's table of pictures that were made: each set against the same test images.
+
+    Args:
+        rows: Dict of label to pictures, (n, 28, 28, 1) in [0, 1], all of one n.
+        dataset: A `data.Dataset`.
+        classifier: The `classifier.Classifier` of that data, whose features judge.
+        memory: Number of pictures and of test images that are compared with the training images; 0 compares none.
+
+    Returns:
+        A pandas DataFrame with one row for each set: frechet_distance, precision, recall and, with a memory,
+        memorisation.
+
+    Raises:
+        ValueError: The sets differ in size, or what `judge_samples` raises.
+    """
+    sizes = {len(pictures) for pictures in rows.values()}
+    if len(sizes) != 1:
+        raise ValueError(f"the sets hold {sorted(sizes)} pictures; all measures depend on the number: take as many.")
+    judged = {
+        label: {name: found.value for name, found in judge_samples(pictures, dataset, classifier, memory).items()}
+        for label, pictures in rows.items()
+    }
+    table = pd.DataFrame.from_dict(judged, orient="index")
+    return table.rename_axis(course.stand_in() or "pictures")
 
 
 def readable(table):

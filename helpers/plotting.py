@@ -1419,8 +1419,8 @@ def plot_rate_distortion(table, title="Rate and distortion, judged at beta = 1",
 
     Args:
         table: A pandas DataFrame with columns model, kl and reconstruction, in nats per image. Rows of the same model
-            share a colour and one entry in the legend. Rows without a kl, of models that have no rate, stand in a strip
-            of their own at the right.
+            share a colour and one entry in the legend. Rows without a kl, of models whose codes are points that would
+            cost without bound, stand in a strip of their own at the right.
         title: Text above the figure.
         floor: Distortion that none can get below, drawn as a line; None draws none.
     """
@@ -1451,7 +1451,7 @@ def plot_rate_distortion(table, title="Rate and distortion, judged at beta = 1",
             axes.text(right / 2, total - right / 2, f"{total:.0f}", color="0.4", fontsize=10, va="bottom")
     if unrated.any():
         axes.axvspan(right, end, color="0.95", zorder=0)
-        axes.text((right + end) / 2, high, "no rate", fontsize=10, color="0.4", va="top", ha="center")
+        axes.text((right + end) / 2, high, "rate without\nbound", fontsize=10, color="0.4", va="top", ha="center")
         axes.set_xticks([tick for tick in MaxNLocator(7).tick_values(0, right) if 0 <= tick <= right])
     axes.set(xlim=(-0.02 * right, end), ylim=(low, high), title=title)
     note = "dashed: equal negative ELBO, as written beside the line"

@@ -1,10 +1,11 @@
-"""Differences over seeds: what several trainings of each kind say, and what is a tie.
+"""Differences over seeds: what several trainings of each kind say, what is a tie, and verdicts on claims.
 
 A table has one row for each training, with the settings, the seed and what was measured: the rows of `sweeps.run` or
 of a stored result.
 """
 
 import dataclasses
+import math
 import numbers
 
 import numpy as np
@@ -180,6 +181,16 @@ class Difference:
         return float(stats.t.ppf(0.975, self.count - 1)) * self.standard_error
 
     @property
+    def low(self):
+        """Lower end of the 95 % interval."""
+        return self.mean - self.half_width
+
+    @property
+    def high(self):
+        """Upper end of the 95 % interval."""
+        return self.mean + self.half_width
+
+    @property
     def tie(self):
         """True where that interval holds 0: the difference is not larger than the spread over seeds explains."""
         return abs(self.mean) <= self.half_width
@@ -221,11 +232,57 @@ def difference(table, by, value, first, second, pair="seed"):
             raise ValueError(f"{group!r} has several trials of one {pair}: name in `by` what else tells them apart.")
         sides.append(of_group.set_index(pair)[value])
     change = (sides[0] - sides[1]).dropna()
-    if len(change) < 2:
-        raise ValueError(
-            f"{first!r} and {second!r} have {len(change)} finished {pair}s in common; a spread needs at least two."
-        )
-    return Difference(float(change.mean()), float(change.std(ddof=1) / np.sqrt(len(change))), len(change))
+    return _mean_of(change, f"{first!r} and {second!r} have {len(change)} finished {pair}s in common")
+
+
+def _mean_of(changes, found):
+    """A `Difference` from one number for each seed; ``found`` begins the error where there are too few."""
+    if len(changes) < 2:
+        raise ValueError(f"{found}; a spread needs at least two.")
+    return Difference(float(changes.mean()), float(changes.std(ddof=1) / np.sqrt(len(changes))), len(changes))
+
+
+def differences(table, by, values, pairs):
+    """`difference` of several pairs of groups in several values.
+
+    Args:
+        table: Table as `sweeps.run` returns it; failed trials do not count.
+        by: Column that tells the groups apart.
+        values: Dict of a heading to the column to compare.
+        pairs: Dict of a label to a pair (first, second) of values of ``by``.
+
+    Returns:
+        A pandas DataFrame of `Difference`, first minus second, a row for each pair and a column for each value.
+
+    Raises:
+        ValueError: What `difference` raises.
+    """
+    rows = {
+        label: {heading: difference(table, by, value, *pair) for heading, value in values.items()}
+        for label, pair in pairs.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(values))
+
+
+def difference_from(table, by, value, group, number):
+    """How far the trials of one group lie above a fixed number, such as one that somebody published.
+
+    Args:
+        table: Table as `sweeps.run` returns it; failed trials do not count.
+        by: Column that tells the groups apart.
+        value: Column to compare.
+        group: Value of ``by`` in the group.
+        number: The number to subtract.
+
+    Returns:
+        A `Difference`.
+
+    Raises:
+        ValueError: There is no such column, or fewer than two trials of the group.
+    """
+    rows = _finished(table, [by, value]).dropna(subset=[value])
+    values = rows.loc[rows[by] == group, value]
+    return _mean_of(values - number, f"{group!r} has {len(values)} finished trials")
 
 
 def tie(table, by, value, first, second, pair="seed"):
@@ -386,3 +443,80 @@ def chosen(tables, by, value):
         row = {"chosen": ranked.index[0], "ties with it": int(ranked["tie"].sum()), "of": len(ranked) - 1}
         rows[label] = row | {"test": final["mean"], "spread": final["standard_deviation"]}
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+# --------------------------------------------------------------------------------------------------
+# Claims
+
+
+def verdict(evidence, margin=0.0):
+    """What evidence says of a claim, by one rule for all claims.
+
+    Args:
+        evidence: A `Difference` that the claim says is below ``margin``; or True or False, where every training, or
+            plain arithmetic, says the same; or None, where there is one training, whose luck is not known.
+        margin: The number below which the difference is claimed to be: 0 for "better"; for "as good as", the smallest
+            difference that would count.
+
+    Returns:
+        The text "true" where the whole 95 % interval is below the margin, "false" where the whole of it is above, "tie"
+        where the margin lies within it; "no verdict" for None.
+    """
+    if evidence is None:
+        return "no verdict"
+    if not isinstance(evidence, Difference):
+        return "true" if evidence else "false"
+    if abs(evidence.mean - margin) <= evidence.half_width:
+        return "tie"
+    return "true" if evidence.mean < margin else "false"
+
+
+class Court:
+    """Claims that are judged one after the other, and all of them in a table at the end."""
+
+    def __init__(self):
+        self._rows = []
+
+    def judge(self, project, claim, experiment, evidence, number="", margin=0.0):
+        """Judge a claim by `verdict`, print claim, experiment, number and verdict, and keep them for the table.
+
+        Args:
+            project: Who made the claim.
+            claim: The sentence.
+            experiment: What was done to find out, and in what unit.
+            evidence: As for `verdict`.
+            number: What was measured, as text; where it is empty, the difference with its 95 % interval.
+            margin: As for `verdict`.
+        """
+        if not number and isinstance(evidence, Difference):
+            half_width = evidence.half_width
+            digits = max(0, 1 - math.floor(math.log10(half_width))) if half_width > 0 else 3  # two that count
+            number = f"{evidence.mean:+.{digits}f} ± {half_width:.{digits}f} (95 %, {evidence.count} seeds)"
+        self._keep(project, claim, experiment, number, verdict(evidence, margin))
+
+    def defer(self, project, claim, where):
+        """Keep a claim that is judged elsewhere, without a verdict.
+
+        Args:
+            project: Who made the claim.
+            claim: The sentence.
+            where: What is written in place of the verdict, such as "judged in notebook 10".
+        """
+        self._keep(project, claim, "", "", where)
+
+    def _keep(self, project, claim, experiment, number, verdict):
+        row = {"project": project, "claim": claim, "experiment": experiment, "number": number, "verdict": verdict}
+        self._rows.append(row)
+        for name in ("claim", "experiment", "number", "verdict"):
+            if row[name]:
+                print(f"{name:11}{row[name].upper() if name == 'verdict' else row[name]}")
+        print()
+
+    def table(self):
+        """All claims so far, a pandas DataFrame with columns project (the index), claim, experiment, number, verdict.
+
+        A claim that was judged twice, such as when its cell was run again, stands there once, with its last verdict.
+        """
+        columns = ["project", "claim", "experiment", "number", "verdict"]
+        table = pd.DataFrame(self._rows, columns=columns)
+        return table.drop_duplicates(["project", "claim"], keep="last").set_index("project")

@@ -27,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import tiny_dataset
 
 from helpers import course, data, wardrobe
 from helpers.machinery import download, files, published
@@ -228,6 +229,17 @@ def test_dataset_head_shortens_what_is_named_and_keeps_the_rest(tiny):
     assert np.array_equal(small.train.images, dataset.train.images[:7])
     assert small.source == dataset.source
     assert len(dataset.train) == 50
+
+
+def test_dataset_without_a_class_trains_on_the_others_and_tests_on_all():
+    dataset = tiny_dataset(train=30, validation=20, test=10)
+    rest = dataset.without(7)
+    assert rest.train.labels.tolist() == [k for k in range(10) if k != 7] * 3
+    assert len(rest.validation) == 18 and 7 not in rest.validation.labels
+    assert np.array_equal(rest.train.images[7], dataset.train.images[8]), "image 7 is gone, the next takes its place"
+    assert rest.test is dataset.test and len(dataset.train) == 30
+    with pytest.raises(ValueError, match="no class 10: class indices are whole numbers, 0 .* to 9"):
+        dataset.without(10)
 
 
 @pytest.mark.parametrize("n", [0, -1, 51, 2.0, True, "5"])

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from support import small_autoencoder, small_vae
+from support import small_autoencoder, small_vae, tiny_dataset
 
 from helpers import baselines, exercises, metrics
 from helpers.dataset import Split
@@ -487,30 +487,56 @@ def test_precision_by_hand(capsys):
         assert word in capsys.readouterr().out
 
 
-def test_better_thief(tiny, monkeypatch, capsys):
-    """Judged by a toy: how dark the pictures are is their distance, how even they are their memorisation."""
+@pytest.fixture
+def thief(monkeypatch):
+    """A data set, and exercise 06.3 with a toy for a judge: pale pictures are good ones, and grey ones are copies."""
+    dataset = tiny_dataset(train=520, validation=20, test=1000)
 
-    def judge(pictures, dataset, garment_classifier):
-        assert (dataset, garment_classifier) == (tiny, "garment_classifier")
+    def judge(pictures, judged_with, garment_classifier):
+        assert garment_classifier == "garment_classifier"
+        assert np.array_equal(judged_with.test.images, dataset.test.images[500:])
         return {
-            "frechet_distance": metrics.Estimate(float(1 - pictures.mean()), 0.0),
-            "memorisation": metrics.Estimate(float(1 - pictures.std()), 0.0),
+            "frechet_distance": metrics.Estimate(float(pictures.mean()), 0.0),
+            "memorisation": metrics.Estimate(4 * float(np.abs(pictures - 0.5).mean()), 0.0),
         }
 
-    class Grey:
+    class Dark:
         def sample(self, n, seed):
-            return np.full((n, 28, 28, 1), 0.5, dtype="float32")
+            return np.full((n, 28, 28, 1), 0.7, dtype="float32")
 
     monkeypatch.setattr(metrics, "judge_samples", judge)
-    even = np.ones((500, 28, 28, 1))
-    uneven = even.copy()
-    uneven[:, ::2] = 0.2
-    assert exercises.check("06.3", 0.9 * even, tiny, "garment_classifier", Grey()) is True
-    wrong = {"500 pictures": even[:9], "clip": 2 * even, "for copies": uneven, "Fréchet distance": 0.4 * even}
-    for word, answer in wrong.items():
+    return dataset, lambda answer: exercises.check("06.3", answer, dataset, "garment_classifier", Dark())
+
+
+def test_better_thief_changes_pixels(thief):
+    assert thief[1](lambda images: images**3) is True
+
+
+def test_thief_that_is_no_better_is_told_why(thief, capsys):
+    dataset, tried = thief
+    known = dataset.train.images[:500]
+
+    def upright(images):
+        return np.array_equal(images, known)
+
+    def hand_out(pictures):
+        return lambda images: pictures if upright(images) else pictures[:, ::-1]
+
+    wrong = [
+        ("not the pictures", known),
+        ("500 pictures", lambda images: images[:9]),
+        ("clip", lambda images: 2 * images),
+        ("do not depend", lambda images: np.full_like(images, 0.9)),
+        ("test or validation image", hand_out(dataset.test.images[:500])),
+        ("test or validation image", hand_out(dataset.validation.images[np.arange(500) % 20])),
+        ("model of garments", lambda images: images**3 if upright(images) else 0.2 * images),
+        ("for copies", lambda images: 0.45 + 0.1 * images),
+        ("Fréchet distance", lambda images: 1 - 0.1 * images),
+    ]
+    for word, answer in wrong:
         capsys.readouterr()
-        assert exercises.check("06.3", answer, tiny, "garment_classifier", Grey()) is False
-        assert word in capsys.readouterr().out
+        assert tried(answer) is False
+        assert word in capsys.readouterr().out, word
 
 
 class Panels:

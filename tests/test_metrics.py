@@ -846,6 +846,34 @@ def garment_classifier():
     return classifier.build()
 
 
+def test_sets_of_pictures_are_rows_of_one_table(tiny, garment_classifier):
+    rows = {"copies": tiny.test.images[:60], "others": tiny.train.images[:60]}
+    table = metrics.sample_scoreboard(rows, tiny, garment_classifier, memory=40)
+    assert table.index.tolist() == ["copies", "others"]
+    assert table.columns.tolist() == ["frechet_distance", "precision", "recall", "memorisation"]
+    assert table.loc["copies"].tolist()[:3] == pytest.approx([0, 1, 1], abs=1e-3)
+    apart = metrics.judge_samples(rows["others"], tiny, garment_classifier)
+    assert table.loc["others"].tolist()[:3] == [apart[name].value for name in table.columns[:3]]
+    assert table.memorisation.tolist() == pytest.approx([1, 0], abs=1e-6)
+    without = metrics.sample_scoreboard(rows, tiny, garment_classifier)
+    assert without.columns.tolist() == ["frechet_distance", "precision", "recall"]
+    with pytest.raises(ValueError, match=r"the sets hold \[59, 60\] pictures"):
+        metrics.sample_scoreboard(rows | {"few": tiny.test.images[:59]}, tiny, garment_classifier)
+
+
+def test_codes_are_drawn_around_the_means_with_the_spread_of_the_posterior(tiny):
+    vae, images = small_vae(), np.repeat(tiny.test.images[:2], 4_000, axis=0)
+    z_mean, z_log_var = vae.encode(images)
+    codes = metrics.drawn_codes(vae, images, seed=3)
+    assert codes.dtype == np.float32 and codes.shape == z_mean.shape
+    for part in (slice(0, 4_000), slice(4_000, None)):
+        np.testing.assert_allclose(codes[part].mean(axis=0), z_mean[part][0], atol=0.06)
+        np.testing.assert_allclose(codes[part].std(axis=0), np.exp(z_log_var[part][0] / 2), rtol=0.05)
+    assert np.array_equal(codes, metrics.drawn_codes(vae, images, seed=3))
+    plain = small_autoencoder()
+    np.testing.assert_array_equal(metrics.drawn_codes(plain, images[:9]), plain.encode(images[:9]))
+
+
 def test_pictures_are_judged_against_as_many_test_images(tiny, garment_classifier):
     images = tiny.train.images[:80]
     found = metrics.judge_samples(images, tiny, garment_classifier)

@@ -1492,7 +1492,7 @@ def test_models_lie_at_their_rate_and_distortion():
     assert axes.get_ylabel() == "distortion: reconstruction, nats per image"
     low, high = axes.get_xlim()
     assert -5 < low < 0 and 100 < high < 110
-    assert "no rate" not in texts(figure) and axes.patches[:] == []
+    assert "rate without\nbound" not in texts(figure) and axes.patches[:] == []
 
 
 def test_more_models_than_colours_all_lie_on_the_plane():
@@ -1541,7 +1541,7 @@ def test_models_without_a_rate_stand_in_a_strip_apart():
     assert places["a"] == [[12, 240]] and places["c"] == [[2, 250]]
     ((rate, distortion),) = places["b"]
     assert left < rate < right and distortion == 230
-    ((x, y),) = ((x, y) for text, x, y in words(axes) if text == "no rate")
+    ((x, y),) = ((x, y) for text, x, y in words(axes) if text == "rate without\nbound")
     assert left < x < right and y == axes.get_ylim()[1]
     assert list(axes.get_xticks()) == [0, 2, 4, 6, 8, 10, 12], "none in the strip"
 

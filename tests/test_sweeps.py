@@ -862,6 +862,65 @@ def test_tie_is_where_the_interval_holds_zero(mean, tie):
     assert seeds.Difference(mean, 1.0, 3).tie is tie
 
 
+def test_differences_has_a_row_for_each_pair_and_a_column_for_each_value(table):
+    one = table[table["depth"] == 1].assign(double=lambda t: 2 * t.validation_loss)
+    found = seeds.differences(one, "net", {"loss": "validation_loss", "twice": "double"}, {"b-a": "ba", "a-b": "ab"})
+    assert found.index.tolist() == ["b-a", "a-b"] and found.columns.tolist() == ["loss", "twice"]
+    assert [found.loss["b-a"].mean, found.loss["a-b"].mean] == pytest.approx([1, -1])
+    assert found.twice["b-a"].half_width == pytest.approx(2 * found.loss["b-a"].half_width)
+    low, high = found.loss["b-a"].low, found.loss["b-a"].high
+    assert (low, high) == pytest.approx((1 - 0.248414, 1 + 0.248414), abs=1e-5)
+
+
+def test_difference_from_a_number_is_that_of_the_mean(table):
+    found = seeds.difference_from(table, "net", "validation_loss", "a", 10.5)
+    np.testing.assert_allclose((found.mean, found.standard_error, found.count), (0.5, 1 / np.sqrt(3), 3))
+    with pytest.raises(ValueError, match="'d' has 0 finished trials; a spread needs at least two"):
+        seeds.difference_from(table, "net", "validation_loss", "d", 10.5)
+
+
+# The half width of three seeds is 4.30 standard errors.
+VERDICTS = [
+    (seeds.Difference(-4.31, 1.0, 3), 0, "true"),
+    (seeds.Difference(-4.30, 1.0, 3), 0, "tie"),
+    (seeds.Difference(4.30, 1.0, 3), 0, "tie"),
+    (seeds.Difference(4.31, 1.0, 3), 0, "false"),
+    (seeds.Difference(-4.0, 1.0, 3), 0.5, "true"),
+    (seeds.Difference(-3.7, 1.0, 3), 0.5, "tie"),
+    (seeds.Difference(4.7, 1.0, 3), 0.5, "tie"),
+    (seeds.Difference(4.9, 1.0, 3), 0.5, "false"),
+    (True, 0, "true"),
+    (np.bool_(False), 0, "false"),
+    (None, 0, "no verdict"),
+]
+
+
+@pytest.mark.parametrize("evidence, margin, wanted", VERDICTS)
+def test_verdict_says_on_which_side_of_the_margin_the_whole_interval_lies(evidence, margin, wanted):
+    assert seeds.verdict(evidence, margin) == wanted
+
+
+def test_court_prints_each_claim_and_keeps_them_for_a_table(capsys):
+    court = seeds.Court()
+    court.judge("S9", "red is better", "red minus blue, nats", seeds.Difference(-12.344, 0.1, 3))
+    assert capsys.readouterr().out == (
+        "claim      red is better\n"
+        "experiment red minus blue, nats\n"
+        "number     -12.34 ± 0.43 (95 %, 3 seeds)\n"
+        "verdict    TRUE\n\n"
+    )
+    court.judge("S9", "blue is as good", "blue minus red", seeds.Difference(93.14, 4.6, 3), margin=200)
+    assert "number     +93 ± 20 (95 %, 3 seeds)\nverdict    TRUE" in capsys.readouterr().out
+    court.judge("S9", "it learns", "loss by seed", False, "9 and 8")
+    court.defer("S8", "it means something", "judged elsewhere")
+    assert capsys.readouterr().out.endswith("claim      it means something\nverdict    JUDGED ELSEWHERE\n\n")
+    court.judge("S9", "it learns", "loss by seed", True, "9 and 7")
+    table = court.table()
+    assert table.index.tolist() == ["S9", "S9", "S8", "S9"]
+    assert table["verdict"].tolist() == ["true", "true", "judged elsewhere", "true"]
+    assert table["number"].tolist()[::2] == ["-12.34 ± 0.43 (95 %, 3 seeds)", ""]
+
+
 def test_best_is_first_and_its_ties_are_named(table):
     ranked = seeds.best(table[table["depth"] == 1], "net", "validation_loss")
     assert ranked.index.tolist() == ["a", "c", "b"]

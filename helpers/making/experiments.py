@@ -200,6 +200,21 @@ COMPARISONS = {
         },
         "seeds": _SEEDS,
     },
+    "s0_pair": {
+        "about": "S0's autoencoder and S0's VAE, their recipe",
+        "pca": False,  # the two have codes of different size
+        "model": "dense_vae",
+        "arguments": checkpoints.plan("dense_vae_10_s0").arguments,
+        "recipe": checkpoints.plan("dense_vae_10_s0").recipe,
+        "variants": {
+            "VAE": {},
+            "autoencoder": {
+                "model": "dense_autoencoder",
+                "arguments": checkpoints.plan("dense_ae_100_s0").arguments,
+            },
+        },
+        "seeds": _SEEDS,
+    },
     "vae_without_kl": {
         "about": "S4's third task, its recipe: the VAE of its first task and the same net as an autoencoder",
         "model": "dense_vae",
@@ -221,6 +236,16 @@ IMPORTANCE_WEIGHTED = {
     "samples": 1000,
     "seed": 1,
     "binarised_with_seed": 1,
+}
+
+# A shipped pair of equal layers whose samples are judged with codes from what was fitted to draws of q(z | x), not to
+# their means.
+SAMPLERS = {
+    "about": "samples of shipped models, their distributions fitted to drawn codes",
+    "models": ["dense_ae_10", "dense_vae_10"],
+    "train": 55_000,
+    "test": 10_000,
+    "seed": 1,
 }
 
 # Shipped models, and those of a comparison, are judged on so many images.
@@ -334,19 +359,24 @@ def judge(model, dataset):
         "mixture_...".
     """
     own_classifier, images = classifier.load(dataset.slug), dataset.test.images
-    codes = metrics.codes_of(model, dataset.train)
     row = metrics.evaluate(model, dataset, own_classifier, samples=0, verbose=False)
     row |= {"bernoulli": metrics.bernoulli(images, np.clip(model.reconstruct(images), 0, 1))}
+    return metrics.flat(row | _judge_ways(model, metrics.codes_of(model, dataset.train), dataset, own_classifier))
+
+
+def _judge_ways(model, codes, dataset, own_classifier):
+    """What `metrics.judge_samples` finds of pictures from three distributions of codes, as a dict of `Estimate`."""
+    row = {}
     ways = {
         "prior": priors.StandardNormal(model.latent_dim),
         "gaussian": priors.FittedGaussian(codes),
         "mixture": priors.GaussianMixture(codes, components=20),
     }
     for way, sampler in ways.items():
-        pictures = np.clip(model.decode(sampler.sample(len(images), seed=1)), 0, 1)
+        pictures = np.clip(model.decode(sampler.sample(len(dataset.test), seed=1)), 0, 1)
         judged = metrics.judge_samples(pictures, dataset, own_classifier)
         row |= {f"{way}_{name}": value for name, value in judged.items()}
-    return metrics.flat(row)
+    return row
 
 
 # Sorts of stored results: settings, folder of the trials, trial, what a configuration has besides.
@@ -361,9 +391,9 @@ def _kinds():
 def run(name, dataset, again=False):
     """Train the models of a stored experiment, sweep or comparison and write one row of figures for each.
 
-    Trainings that are finished are kept, so an interrupted one goes on. For autoencoders of an
-    experiment, and in each comparison, PCA at each code size comes first. In a sweep a training whose loss
-    became infinite is an outcome too: its row has "status" "failed" and no figures.
+    Trainings that are finished are kept, so an interrupted one goes on. For autoencoders of an experiment, and in each
+    comparison, PCA at each code size comes first, unless "pca" is False. In a sweep a training whose loss became
+    infinite is an outcome too: its row has "status" "failed" and no figures.
 
     Args:
         name: Key of `EXPERIMENTS`, `SWEEPS` or `COMPARISONS`.
@@ -396,6 +426,7 @@ def run(name, dataset, again=False):
     if (~diverged & (table.status == "failed")).any():
         raise RuntimeError(f"{name} is not whole; mend what the lines above say and run it again.")
     with_pca = name in COMPARISONS or (name in EXPERIMENTS and setting["model"].endswith("autoencoder"))
+    with_pca &= setting.get("pca", True)
     rows = _pca_rows(setting, dataset, whole=name in COMPARISONS) if with_pca else []
     for (label, seed, config), status in zip(trials, table.status, strict=True):
         result = sweeps.read(sweeps.folder_of(config, folder)) if status == "done" else {}
@@ -452,6 +483,27 @@ def evaluate_shipped(dataset, again=False):
     _store_rows("evaluation", dataset, setting, row_of, again)
 
 
+def judge_samplers(dataset, again=False):
+    """Store what `metrics.judge_samples` finds of the models in `SAMPLERS`, with all fits made to drawn codes.
+
+    Samples of a VAE are decoded from draws, so a distribution that stands in for its prior has to be fitted to draws:
+    fitted to the means of q(z | x), as in `judge`, it leaves out the noise that the decoder was trained with.
+
+    Args:
+        dataset: The whole `data.Dataset`.
+        again: Whether to judge also what is stored already.
+    """
+    setting = sampler_setting(dataset.slug)
+    seen = dataset.head(train=setting["train"], test=setting["test"])
+
+    def row_of(name, model, about):
+        codes = metrics.drawn_codes(model, seen.train.images, setting["seed"])
+        row = metrics.flat(_judge_ways(model, codes, seen, classifier.load(dataset.slug)))
+        return row, f"its mixture is at {row['mixture_frechet_distance']:.2f}"
+
+    _store_rows("samplers", dataset, setting, row_of, again)
+
+
 def _store_rows(name, dataset, setting, row_of, again):
     """Store a row for each shipped model of a setting; rows of the same weights and setting are kept.
 
@@ -498,6 +550,12 @@ def evaluation_setting(slug):
     """`EVALUATION` as it is done on a data set: with a fifth of the images on the stand-in."""
     share = 5 if slug == wardrobe.SLUG else 1
     return EVALUATION | {split: EVALUATION[split] // share for split in ("train", "test")}
+
+
+def sampler_setting(slug):
+    """`SAMPLERS` as it is done on a data set: with a fifth of the images on the stand-in."""
+    share = 5 if slug == wardrobe.SLUG else 1
+    return SAMPLERS | {split: SAMPLERS[split] // share for split in ("train", "test")}
 
 
 def likelihood_setting(slug):

@@ -68,15 +68,12 @@ def pictures(dataset):
     trials["size of the code"] = trials["size of the code"].query("likelihood == 'bernoulli'")
     autoencoder_10, vae_32 = checkpoints.load("dense_ae_10"), checkpoints.load("conv_vae_32")
     made = {"real garments": test.images[20:32]}
-    for label, model, sampler in (
-        ("PCA\none Gaussian", pca.keep(10), priors.FittedGaussian),
-        ("autoencoder\nN(0, I)", autoencoder_10, None),
-        ("autoencoder\nmixture", autoencoder_10, priors.GaussianMixture),
-        ("dense VAE\nN(0, I)", vae, None),
-        ("conv VAE\nmixture", vae_32, priors.GaussianMixture),
-    ):
-        drawn = sampler(metrics.codes_of(model, dataset.train)) if sampler else priors.StandardNormal(10)
-        made[label] = np.clip(model.decode(drawn.sample(12, seed=2)), 0, 1)
+    for way in ("N(0, I)", "mixture"):  # in each pair of rows the codes come from the same kind of distribution
+        for label, model in {"autoencoder": autoencoder_10, "VAE": vae}.items():
+            drawn = priors.StandardNormal(10)
+            if way == "mixture":
+                drawn = priors.GaussianMixture(metrics.drawn_codes(model, dataset.train.images), components=20)
+            made[f"{label}\n{way}"] = model.decode(drawn.sample(12, seed=2))
     figures = {
         "course": plotting.plot_sheet(vae.decode(codes), 16),
         "01_hero": plotting.plot_memory(pca, np.stack(garments)),
@@ -166,6 +163,7 @@ def main(arguments=None):
         of_shipped = {
             "importance_weighted": experiments.estimate_likelihoods,
             "evaluation": experiments.evaluate_shipped,
+            "samplers": experiments.judge_samplers,
         }
         for name in chosen.names or [*experiments.EXPERIMENTS, *experiments.COMPARISONS, *of_shipped]:
             if name in of_shipped:
