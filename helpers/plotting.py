@@ -231,12 +231,13 @@ def plot_rows(rows, title="", scale=0.72, alt=None):
     """
     longest = max(len(images) for images in rows.values())
     labels = [label.replace("\n", " ") for label in rows]
-    label_width = 0.35 + 0.1 * max(len(line) for label in rows for line in label.split("\n"))
+    label_width = 0.25 + 0.085 * max(len(line) for label in rows for line in label.split("\n"))
     figure = _figure(
         label_width + scale * longest,
         0.35 * bool(title) + (scale + 0.06) * len(rows),
         alt or f"{len(rows)} rows of {longest} garment pictures: {', '.join(labels)}.",
     )
+    figure.set_layout_engine("compressed")  # pictures keep their shape, and labels their room
     grid = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
     for axes, (label, images) in zip(grid, rows.items(), strict=True):
         _garment(axes, tile(images, longest))

@@ -1460,6 +1460,16 @@ def test_uncertainty_has_a_scale_of_its_own_for_the_spread():
     assert spread.colorbar.ax is scale and scale.get_ylabel() == "spread (white 0, black 1)"
 
 
+@pytest.mark.parametrize("label", ["a", "real garments", "two\nlines", "W" * 20])
+@pytest.mark.parametrize("title", ["", "A title"])
+def test_rows_fill_the_figure_and_their_labels_lie_within_it(label, title):
+    figure = plotting.plot_rows({label: plain(*np.linspace(0.1, 1, 12))}, title)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    assert 0 <= axes.yaxis.label.get_window_extent().x0 < 0.06 * figure.bbox.x1
+    assert 0.94 * figure.bbox.x1 < axes.get_window_extent().x1 <= figure.bbox.x1
+
+
 @pytest.mark.parametrize("title", ["", "Where the VAE is unsure"])
 @pytest.mark.parametrize("n", [1, 3, 7, 10])
 def test_row_labels_of_uncertainty_lie_within_the_picture(n, title):
