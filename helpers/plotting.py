@@ -237,7 +237,6 @@ def plot_rows(rows, title="", scale=0.72, alt=None):
         0.35 * bool(title) + (scale + 0.06) * len(rows),
         alt or f"{len(rows)} rows of {longest} garment pictures: {', '.join(labels)}.",
     )
-    figure.set_layout_engine("compressed")  # pictures keep their shape, and labels their room
     grid = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
     for axes, (label, images) in zip(grid, rows.items(), strict=True):
         _garment(axes, tile(images, longest))
