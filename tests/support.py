@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter
 
 from helpers import checkpoints, course, data, models
 from helpers.dataset import CLASS_NAMES
+from helpers.machinery.backend import keras
 
 
 def smooth_images(n, seed):
@@ -64,3 +65,51 @@ def fresh_python(code, *arguments):
         text=True,
         timeout=300,
     )
+
+
+@keras.saving.register_keras_serializable("tests")
+class Doubled(keras.layers.Layer):
+    """A layer of a reader's own."""
+
+    def call(self, x):
+        return 2 * x
+
+
+def own_parts():
+    """An autoencoder of parts that no function of the course makes; the same first weights each time."""
+    keras.utils.set_random_seed(1)
+    encoder = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            keras.layers.Conv2D(3, 3, 2),
+            keras.layers.Flatten(),
+            Doubled(),
+            keras.layers.Dense(2),
+        ]
+    )
+    decoder = keras.Sequential(
+        [
+            keras.layers.Dense(784, kernel_regularizer="l2"),
+            keras.layers.Reshape((28, 28, 1)),
+            keras.layers.Activation("sigmoid", name="x_hat"),
+        ]
+    )
+    return models.Autoencoder(encoder, decoder, reconstruction="bernoulli")
+
+
+# Every kind of model that the course builds, and one of parts of a reader's own.
+KINDS = {
+    "dense_autoencoder": lambda: models.dense_autoencoder(3, (16,), "tanh", "relu", reconstruction="bernoulli"),
+    "linear_autoencoder": lambda: models.linear_autoencoder(3),
+    **{
+        f"dense_vae {likelihood}": lambda likelihood=likelihood: models.dense_vae(
+            3, (16,), likelihood=likelihood, beta=0.3, sigma=0.2, seed=4
+        )
+        for likelihood in models.LIKELIHOODS
+    },
+    "conv_autoencoder": lambda: models.conv_autoencoder(3, (2, 3, 4), (5,)),
+    "conv_vae": lambda: models.conv_vae(3, (2, 3, 4), (5,), blocks=2),
+    "conv_vae mixed": lambda: models.conv_vae(3, (2, 3, 4), (5,), precision="mixed_bfloat16"),
+    "dense_vae mixed": lambda: models.dense_vae(3, (16,), precision="mixed_bfloat16"),
+    "own parts": own_parts,
+}

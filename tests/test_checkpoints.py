@@ -11,7 +11,7 @@ from concurrent import futures
 import keras
 import numpy as np
 import pytest
-from support import fresh_python, shelve, smooth_images
+from support import KINDS, fresh_python, shelve, smooth_images
 
 from helpers import baselines, checkpoints, course, data, metrics, models, training, wardrobe
 from helpers.machinery import files, weights
@@ -300,51 +300,6 @@ def test_two_processes_that_train_one_model_both_get_it(tmp_path):
 # A reader's own models
 
 
-@keras.saving.register_keras_serializable("tests")
-class Doubled(keras.layers.Layer):
-    """A layer of a reader's own."""
-
-    def call(self, x):
-        return 2 * x
-
-
-def own_parts():
-    """An autoencoder of parts that no function of the course makes."""
-    encoder = keras.Sequential(
-        [
-            keras.Input((28, 28, 1)),
-            keras.layers.Conv2D(3, 3, 2),
-            keras.layers.Flatten(),
-            Doubled(),
-            keras.layers.Dense(2),
-        ]
-    )
-    decoder = keras.Sequential(
-        [
-            keras.layers.Dense(784, kernel_regularizer="l2"),
-            keras.layers.Reshape((28, 28, 1)),
-            keras.layers.Activation("sigmoid", name="x_hat"),
-        ]
-    )
-    return models.Autoencoder(encoder, decoder, reconstruction="bernoulli")
-
-
-OWN = {
-    "dense_autoencoder": lambda: models.dense_autoencoder(3, (16,), "tanh", "relu", reconstruction="bernoulli"),
-    "linear_autoencoder": lambda: models.linear_autoencoder(3),
-    **{
-        f"dense_vae {likelihood}": lambda likelihood=likelihood: models.dense_vae(
-            3, (16,), likelihood=likelihood, beta=0.3, sigma=0.2, seed=4
-        )
-        for likelihood in models.LIKELIHOODS
-    },
-    "conv_autoencoder": lambda: models.conv_autoencoder(3, (2, 3, 4), (5,)),
-    "conv_vae": lambda: models.conv_vae(3, (2, 3, 4), (5,), blocks=2),
-    "conv_vae mixed": lambda: models.conv_vae(3, (2, 3, 4), (5,), precision="mixed_bfloat16"),
-    "dense_vae mixed": lambda: models.dense_vae(3, (16,), precision="mixed_bfloat16"),
-    "own parts": own_parts,
-}
-
 PROCESS = """
 import json, os, sys
 os.environ["TF_NUM_INTRAOP_THREADS"] = "1"  # threads of a busy machine may add up in another order
@@ -369,7 +324,7 @@ def fate(model):
 def keep_all():
     """Train a model of each kind a little and keep it; return what becomes of them."""
     fates = {}
-    for name, build in OWN.items():
+    for name, build in KINDS.items():
         model = build()
         model.compile("adam", run_eagerly=True)
         for seed in (7, 8):
@@ -388,7 +343,7 @@ def test_own_models_go_on_in_a_fresh_process_with_the_same_bits(tmp_path):
     kept, opened = (fresh_python(PROCESS, tmp_path, what) for what in ("keep_all", "open_all"))
     assert (kept.returncode, opened.returncode) == (0, 0), kept.stderr + opened.stderr
     there, here = (json.loads(done.stdout.splitlines()[-1]) for done in (kept, opened))
-    assert set(there) == {name.replace(" ", "-") for name in OWN}
+    assert set(there) == {name.replace(" ", "-") for name in KINDS}
     assert here == there
 
 

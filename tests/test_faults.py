@@ -34,7 +34,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jupyter_client.manager import start_new_kernel
-from support import shelve, small_autoencoder, small_conv_vae, small_vae, tiny_dataset
+from support import KINDS, shelve, small_autoencoder, small_conv_vae, small_vae, tiny_dataset
 from test_data import Tiny
 from test_sweeps import inline
 from test_training import LONG, Interrupt, assert_same
@@ -61,7 +61,7 @@ from helpers.machinery import files, published, state, weights
 # 53 steps an epoch, a prime above 50: so each step is a call of its own, and a moment to be killed.
 STEPS = 53
 KILLED = {**LONG, "batch_size": 5}
-BUILD = {"dense": small_vae, "conv": small_conv_vae}
+BUILD = {"dense": small_vae, "conv": small_conv_vae, **KINDS}
 
 
 def few():
@@ -137,6 +137,7 @@ def victim(*arguments):
         ("conv", 1),  # in the midst of writing its state
         pytest.param("dense", 5, marks=pytest.mark.nightly),
         pytest.param("conv", 2, marks=pytest.mark.nightly),
+        *(pytest.param(kind, 2, marks=pytest.mark.nightly) for kind in KINDS),
     ],
 )
 def test_training_killed_again_and_again_ends_with_the_same_bits(tmp_path, net, kills):
