@@ -741,7 +741,7 @@ def plot_kl_per_latent(kl, threshold=None, title="KL of each latent"):
 
 
 @in_own_style
-def plot_code_square(model, corners, size=9, title="Four garments in the corners, their mixtures between", scale=0.5):
+def plot_code_square(model, corners, size=9, title="Four garments and their mixtures", scale=0.5):
     """S0's picture: four encoded garments in the corners of a square, bilinear mixtures of codes inside.
 
     Args:
