@@ -1534,7 +1534,7 @@ def plot_differences(differences, title="", xlabel=""):
         axes.scatter(found.mean, row, s=36, zorder=3, facecolor="white" if found.tie else colour, edgecolor=colour)
         note = f"{found.mean:+.2f} ± {found.half_width:.2f}{'  tie' if found.tie else ''}"
         place = (1.01, row), ("axes fraction", "data")
-        axes.annotate(note, place[0], xycoords=place[1], va="center", fontsize=8, annotation_clip=False)
+        axes.annotate(note, place[0], xycoords=place[1], va="center", annotation_clip=False)
     axes.axvline(0, color="black", linewidth=0.9, linestyle="--")
     axes.set(yticks=range(len(differences)), yticklabels=differences, ylim=(len(differences) - 0.5, -0.5))
     axes.set(title=title, xlabel=xlabel)
