@@ -1503,8 +1503,8 @@ def plot_scores(table, by, value, hue, reference=None, title="", xlabel=None, lo
 def plot_trials(table, by, value, title="", xlabel=None):
     """Each training as a dot, a row for each setting, the setting with the lowest mean on top.
 
-    The bar is the mean over seeds. Beside a row: its mean, and "tie" where `seeds.tie` cannot tell it
-    from the row on top.
+    The seeds of a row stand a little below one another, so that none hides another. The bar is the mean over seeds.
+    Beside a row: its mean, and "tie" where `seeds.tie` cannot tell it from the row on top.
 
     Args:
         table: Table as `sweeps.run` returns it; failed trials are not drawn.
@@ -1524,11 +1524,13 @@ def plot_trials(table, by, value, title="", xlabel=None):
     figure = _figure(7.6, 0.34 * len(ranked) + 1.1, f"A dot for each training, a row for each setting: {names}.")
     axes = figure.subplots()
     places = {setting: row for row, setting in enumerate(ranked.index)}
-    for colour, (seed, part) in zip(itertools.cycle(COLOURS), rows.groupby("seed"), strict=False):
-        heights = part["setting"].map(places)
+    count = rows["seed"].nunique()
+    apart = np.linspace(-0.2, 0.2, count) if count > 1 else [0.0]
+    for shift, colour, (seed, part) in zip(apart, itertools.cycle(COLOURS), rows.groupby("seed"), strict=False):
+        heights = part["setting"].map(places) + shift
         axes.scatter(part[value], heights, color=colour, s=32, label=f"seed {seed}", zorder=3, linewidths=0)
     axes.vlines(
-        ranked["mean"], np.arange(len(ranked)) - 0.3, np.arange(len(ranked)) + 0.3, color="black", linewidth=1.2
+        ranked["mean"], np.arange(len(ranked)) - 0.36, np.arange(len(ranked)) + 0.36, color="black", linewidth=1.2
     )
     decimals = 2 if ranked["mean"].abs().max() >= 1 else 4
     for row, outcome in enumerate(ranked.itertuples()):
@@ -1563,7 +1565,7 @@ def plot_differences(differences, title="", xlabel=""):
         axes.scatter(found.mean, row, s=36, zorder=3, facecolor="white" if found.tie else colour, edgecolor=colour)
         note = f"{found.mean:+.2f} ± {found.half_width:.2f}{'  tie' if found.tie else ''}"
         place = (1.01, row), ("axes fraction", "data")
-        axes.annotate(note, place[0], xycoords=place[1], va="center", fontsize=10, annotation_clip=False)
+        axes.annotate(note, place[0], xycoords=place[1], va="center", annotation_clip=False)
     axes.axvline(0, color="black", linewidth=0.9, linestyle="--")
     axes.set(yticks=range(len(differences)), yticklabels=differences, ylim=(len(differences) - 0.5, -0.5))
     axes.set(title=title, xlabel=xlabel)

@@ -1598,9 +1598,9 @@ def test_trials_are_ranked_with_a_tie_beside_exactly_those_that_tie():
     assert notes == {0: "1.10", 1: "1.20  tie", 2: "2.10"}
     found = {label: points.tolist() for label, points, _ in dots(axes)}
     assert found == {
-        "seed 1": [[1.5, 1], [2.0, 2], [1.0, 0]],
+        "seed 1": [[1.5, 0.8], [2.0, 1.8], [1.0, -0.2]],
         "seed 2": [[0.7, 1], [2.1, 2], [1.1, 0]],
-        "seed 3": [[1.4, 1], [2.21, 2], [1.2, 0]],
+        "seed 3": [[1.4, 1.2], [2.21, 2.2], [1.2, 0.2]],
     }
     (means,) = (group for group in axes.collections if isinstance(group, LineCollection))
     for row, (segment, mean) in enumerate(zip(means.get_segments(), (1.1, 1.2, 6.31 / 3), strict=True)):
@@ -1625,7 +1625,7 @@ def test_failed_trials_are_not_drawn():
     table = TRIALS.assign(score=TRIALS.score.where(TRIALS.index != 5))  # "mid" of seed 3
     (axes,) = plotting.plot_trials(table, "net", "score").axes
     found = {label: points.tolist() for label, points, _ in dots(axes)}
-    assert found["seed 3"] == [[1.4, 1], [1.2, 0]] and len(found["seed 2"]) == 3
+    assert found["seed 3"] == [[1.4, 1.2], [1.2, 0.2]] and len(found["seed 2"]) == 3
     assert axes.texts[2].get_text() == "2.05", "the mean of 2.0 and 2.1"
 
 
@@ -1633,6 +1633,12 @@ def test_no_seed_of_a_sweep_is_left_out_for_want_of_a_colour():
     table = pd.DataFrame({"net": "a", "seed": range(12), "score": range(12)})
     figure = plotting.plot_trials(table, "net", "score")
     assert list(legend(figure)) == [f"seed {seed}" for seed in range(12)]
+
+
+def test_equal_values_of_a_setting_do_not_hide_one_another():
+    table = pd.DataFrame({"net": "a", "seed": range(12), "score": 1.0})
+    heights = [points[0, 1] for _, points, _ in dots(plotting.plot_trials(table, "net", "score").axes[0])]
+    assert heights == sorted(set(heights)) and len(heights) == 12 and max(map(abs, heights)) < 0.5, "within their row"
 
 
 def test_trials_are_not_ranked_by_the_test_set():
