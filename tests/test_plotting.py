@@ -1539,8 +1539,8 @@ def test_no_text_of_the_plane_is_cut_or_hides_another(letters):
     (axes,) = figure.axes
     for text in (axes.title, axes.xaxis.label, axes.yaxis.label, *axes.get_legend().get_texts()):
         box = text.get_window_extent()
-        assert 0 <= box.x0 and box.x1 <= figure.bbox.width, text
-        assert 0 <= box.y0 and box.y1 <= figure.bbox.height, text
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.width, text
+        assert box.y0 >= 0 and box.y1 <= figure.bbox.height, text
     places = {text.get_text(): text.get_window_extent() for text in axes.texts}
     floor = places.pop("entropy of the pixels")
     assert len(places) >= 3 and not any(floor.overlaps(place) for place in places.values())
