@@ -1427,7 +1427,8 @@ def plot_rate_distortion(table, title="Rate and distortion, judged at beta = 1",
     import seaborn as sns
 
     names = list(table.model.unique())
-    figure = _figure(7.4 if len(names) > 6 else 6.6, 4.6 if len(names) > 6 else 4.2, None)
+    letters = max(map(len, map(str, names)))  # the legend stands at the right and shall not squeeze the plane
+    figure = _figure(5.4 + 0.09 * letters, 4.6 if len(names) > 6 else 4.2, None)
     figure.alt = f"Scatter of reconstruction against KL for {', '.join(names)}."
     axes = figure.subplots()
     palette = dict(zip(names, itertools.cycle(COLOURS), strict=False))  # beyond ten only the marks tell them apart
@@ -1439,7 +1440,7 @@ def plot_rate_distortion(table, title="Rate and distortion, judged at beta = 1",
     sns.scatterplot(places, x="kl", y="reconstruction", s=70, ax=axes, zorder=3, **look)
     low, high = axes.get_ylim()
     if floor is not None:
-        low = min(low, floor - 0.04 * (high - floor))
+        low = min(low, floor - 0.1 * (high - floor))  # the numbers of the dashed lines stand below it
         axes.axhline(floor, color="0.3", linewidth=1)
         axes.text(0.99 * right, floor, "entropy of the pixels", fontsize=10, color="0.3", va="bottom", ha="right")
     totals = MaxNLocator(7).tick_values(low, high + right)
@@ -1454,7 +1455,7 @@ def plot_rate_distortion(table, title="Rate and distortion, judged at beta = 1",
         axes.text((right + end) / 2, high, "rate without\nbound", fontsize=10, color="0.4", va="top", ha="center")
         axes.set_xticks([tick for tick in MaxNLocator(7).tick_values(0, right) if 0 <= tick <= right])
     axes.set(xlim=(-0.02 * right, end), ylim=(low, high), title=title)
-    note = "dashed: equal negative ELBO, as written beside the line"
+    note = "dashed: equal negative ELBO,\nas written beside the line"
     axes.set(xlabel=f"rate: KL, nats per image\n({note})", ylabel="distortion: reconstruction, nats per image")
     axes.legend(title="", loc="center left", bbox_to_anchor=(1.0, 0.5))
     _despine(axes)

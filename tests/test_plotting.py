@@ -1540,6 +1540,23 @@ def test_floor_of_the_distortion_is_a_line_within_the_picture():
     assert "entropy of the pixels" not in texts(plotting.plot_rate_distortion(PLANE))
 
 
+@pytest.mark.parametrize("letters", [1, 24, 30])
+def test_no_text_of_the_plane_is_cut_or_hides_another(letters):
+    """Long names in the legend once squeezed the plane until its title stood outside the picture."""
+    table = PLANE.assign(model=["a" * letters, "b" * letters, "c"])
+    figure = plotting.plot_rate_distortion(table, "Trained as Bernoulli, judged at beta = 1", floor=150.0)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    for text in (axes.title, axes.xaxis.label, axes.yaxis.label, *axes.get_legend().get_texts()):
+        box = text.get_window_extent()
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.width, text
+        assert box.y0 >= 0 and box.y1 <= figure.bbox.height, text
+    places = {text.get_text(): text.get_window_extent() for text in axes.texts}
+    floor = places.pop("entropy of the pixels")
+    assert len(places) >= 3 and not any(floor.overlaps(place) for place in places.values())
+    assert axes.bbox.width > 3.5 * figure.dpi, "inches"
+
+
 def test_models_without_a_rate_stand_in_a_strip_apart():
     table = pd.DataFrame({"model": ["a", "b", "c"], "kl": [12.0, np.nan, 2], "reconstruction": [240.0, 230, 250]})
     (axes,) = plotting.plot_rate_distortion(table).axes
