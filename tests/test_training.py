@@ -13,7 +13,7 @@ import threading
 import keras
 import numpy as np
 import pytest
-from support import fresh_python, small_autoencoder, small_vae
+from support import KINDS, fresh_python, small_autoencoder, small_vae
 
 from helpers import baselines, classifier, course, data, metrics, models, training
 from helpers.machinery import files, interrupts, progress
@@ -445,7 +445,7 @@ def test_order_depends_on_seed_and_epoch_alone():
 
 FIT = """
 import hashlib, sys
-from support import small_vae, tiny_dataset
+from support import KINDS, small_vae, tiny_dataset
 from helpers import training
 model = small_vae(seed=int(sys.argv[1]))
 training.fit(model, tiny_dataset(), epochs=2, batch_size=64, kl_warmup_epochs=1, verbose=False)
@@ -580,6 +580,16 @@ IDENTITY = {
     "first weights": {"shift": 0.125},
     "versions.keras": {"keras": "3.0.0"},
 }
+
+
+def test_names_that_keras_counts_up_do_not_make_another_training(tiny, tmp_path):
+    """A cell that builds a model of a reader's own is run again: its layers then have other names."""
+    state, build = tmp_path / "state.npz", KINDS["own parts"]
+    first, again = build(), build()
+    assert first.encoder.name != again.encoder.name
+    training.fit(first, tiny, epochs=1, state=state, **QUICK)
+    training.fit(again, tiny, epochs=1, state=state, **QUICK)
+    np.testing.assert_array_equal(weights(again), weights(first))
 
 
 @pytest.mark.parametrize("field", IDENTITY)

@@ -21,6 +21,35 @@ _REMEDY = "Delete it to train from the beginning."
 _BEGINNINGS = weakref.WeakKeyDictionary()
 
 
+def _without_names(config):
+    """A model's configuration with its layers numbered: Keras counts names up, so a cell that runs again has others."""
+    numbers = {}
+
+    def number(value):
+        if isinstance(value, dict):
+            for layer in value.get("layers", ()):
+                name = layer["config"]["name"]
+                numbers.setdefault(name, f"layer {len(numbers)}")
+            if "layers" in value:
+                numbers.setdefault(value["name"], f"layer {len(numbers)}")
+        for item in _items(value):
+            number(item)
+
+    def renamed(value):
+        if isinstance(value, dict):
+            return {key: renamed(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [renamed(item) for item in value]
+        return numbers.get(value, value) if isinstance(value, str) else value
+
+    number(config)
+    return renamed(config)
+
+
+def _items(value):
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
 class State:
     """History of a training and, where a path is given, its state file.
 
@@ -58,7 +87,8 @@ class State:
             "first weights": self._first_weights(),
             "versions": {"keras": keras.__version__, "backend": keras.backend.backend()},
         }
-        return json.loads(json.dumps(identity, default=str))
+        identity = json.loads(json.dumps(identity, default=str))
+        return identity | {"model": _without_names(identity["model"])}
 
     def _first_weights(self):
         beginnings, path = _BEGINNINGS.setdefault(self.model, {}), self.path.resolve()
