@@ -112,12 +112,11 @@ def pytest_collection_modifyitems(items):
 
     Playwright leaves an event loop running in its process, in which other tests could not start theirs.
     """
-    places = {name: place for place, name in enumerate(LONGEST)} | {
-        "test_alt_texts": 97,
-        "test_lab": 98,
-        "test_voila": 99,
-    }
-    items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
+    places = {name: place for place, name in enumerate(LONGEST)}
+    last = len(LONGEST) + 1
+    items.sort(
+        key=lambda item: last if item.path.parent.name == "browser" else places.get(item.path.stem, len(LONGEST))
+    )
 
 
 def pytest_terminal_summary(terminalreporter, config):
