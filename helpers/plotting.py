@@ -237,6 +237,8 @@ def plot_rows(rows, title="", scale=0.72, alt=None):
         0.35 * bool(title) + (scale + 0.06) * len(rows),
         alt or f"{len(rows)} rows of {longest} garment pictures: {', '.join(labels)}.",
     )
+    # The usual engine loses the ends of labels beside pictures that keep their shape.
+    figure.set_layout_engine("compressed")
     grid = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
     for axes, (label, images) in zip(grid, rows.items(), strict=True):
         _garment(axes, tile(images, longest))

@@ -1460,14 +1460,17 @@ def test_uncertainty_has_a_scale_of_its_own_for_the_spread():
     assert spread.colorbar.ax is scale and scale.get_ylabel() == "spread (white 0, black 1)"
 
 
-@pytest.mark.parametrize("label", ["a", "real garments", "two\nlines", "W" * 20])
+@pytest.mark.parametrize("label", ["a", "real garments", "conv_vae_32,\nfully trained", "autoencoder, 1", "W" * 20])
 @pytest.mark.parametrize("title", ["", "A title"])
-def test_rows_fill_the_figure_and_their_labels_lie_within_it(label, title):
-    figure = plotting.plot_rows({label: plain(*np.linspace(0.1, 1, 12))}, title)
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_rows_fill_the_figure_and_their_labels_lie_within_it(label, title, n):
+    images = plain(*np.linspace(0.1, 1, 10))
+    figure = plotting.plot_rows({label: images} | {f"{i}": images for i in range(n - 1)}, title)
     figure.draw_without_rendering()
-    (axes,) = figure.axes
-    assert 0 <= axes.yaxis.label.get_window_extent().x0 < 0.06 * figure.bbox.x1
-    assert 0.94 * figure.bbox.x1 < axes.get_window_extent().x1 <= figure.bbox.x1
+    for axes in figure.axes:
+        assert axes.yaxis.label.get_window_extent().x0 >= 0
+        assert 0.93 * figure.bbox.x1 < axes.get_window_extent().x1 <= figure.bbox.x1
+    assert figure.axes[0].yaxis.label.get_window_extent().x0 < 0.08 * figure.bbox.x1
 
 
 @pytest.mark.parametrize("title", ["", "Where the VAE is unsure"])
