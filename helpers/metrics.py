@@ -841,9 +841,7 @@ def share_by_cell(codes, cells=20):
     if codes.ndim != 2 or codes.shape[1] != 2:
         raise ValueError(f"codes have shape {codes.shape}; expected (n, 2).")
     factor = np.linalg.cholesky(np.cov(codes.T))
-    below = ndtr(np.linalg.solve(factor, (codes - codes.mean(axis=0)).T))
-    counts, _, _ = np.histogram2d(*below, bins=cells, range=[[0, 1], [0, 1]])
-    return counts / counts.mean()
+    return share_of_prior(np.linalg.solve(factor, (codes - codes.mean(axis=0)).T).T, cells)
 
 
 def drawn_codes(model, images, seed=1):

@@ -941,9 +941,12 @@ def write_page(models_, dataset, path, title="Latent Wardrobe: the explorer"):
         The path, a `Path`.
 
     Raises:
+        ValueError: There are no models.
         browser.NotForThePage: The page cannot run a layer of a model; nothing is written.
         files.UnwritableFile: The file cannot be written.
     """
+    if not models_:
+        raise ValueError("there is nothing to explore; give a dict of name to model.")
     garments = np.concatenate([np.flatnonzero(dataset.test.labels == k)[:3] for k in range(len(dataset.class_names))])
     images, kinds = dataset.test.take(garments), dataset.test.labels[garments].tolist()
     content = browser.page(

@@ -164,6 +164,11 @@ def test_a_page_is_written_with_its_models_and_garments(tiny, tmp_path):
     assert sorted(mine["order"]) == [0, 1, 2] and mine["says"][0].startswith("KL ")
 
 
+def test_no_model_is_no_page(tiny, tmp_path):
+    with pytest.raises(ValueError, match="there is nothing to explore"):
+        widgets.write_page({}, tiny, tmp_path / "page.html")
+
+
 def test_a_model_the_page_cannot_run_leaves_no_page(tiny, tmp_path):
     model = models.dense_vae(3, (16,), likelihood="continuous_bernoulli")
     with pytest.raises(browser.NotForThePage, match="mine shows the mean of a continuous Bernoulli"):

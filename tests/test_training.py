@@ -592,6 +592,31 @@ def test_names_that_keras_counts_up_do_not_make_another_training(tiny, tmp_path)
     np.testing.assert_array_equal(weights(again), weights(first))
 
 
+@pytest.mark.parametrize("layers", [3, [16, 8], [{"config": 5}], [{"name": ["a"]}]])
+def test_a_state_may_be_kept_of_layers_that_use_words_of_keras(tiny, tmp_path, layers):
+    """A block of a reader's own calls its sizes "layers"; a state of other sizes is refused with the field's name."""
+
+    class Block(keras.layers.Layer):
+        sizes = layers
+
+        def call(self, x):
+            return x
+
+        def get_config(self):
+            return {**super().get_config(), "layers": self.sizes}
+
+    def build():
+        x = keras.Input((28, 28, 1), name="x")
+        encoder = keras.Model(x, keras.layers.Dense(2)(Block(name="block")(keras.layers.Flatten()(x))))
+        return models.Autoencoder(encoder, models.dense_decoder(2, (4,)))
+
+    state = tmp_path / "state.npz"
+    training.fit(build(), tiny, epochs=1, state=state, **QUICK)
+    Block.sizes = "other"
+    with pytest.raises(files.DamagedFile, match="layers"):
+        training.fit(build(), tiny, epochs=1, state=state, **QUICK)
+
+
 @pytest.mark.parametrize("field", IDENTITY)
 def test_state_is_refused_where_one_thing_that_decides_the_outcome_differs(tiny, tmp_path_factory, monkeypatch, field):
     change = IDENTITY[field]

@@ -118,7 +118,7 @@ function go(codes, source, move = "") {
 function changed() {
   for (const listen of listeners) listen();
   const codes = state.codes.map((code) => Array.from(code, (value) => Number(value.toFixed(3))).join(","));
-  history.replaceState(null, "", `#${codes.map((code, i) => `${models[i].name}=${code}`).join("&")}`);
+  history.replaceState(null, "", `#${codes.map((code, i) => `${encodeURIComponent(models[i].name)}=${code}`).join("&")}`);
 }
 
 // Codes in the address, or null where they are not those of these models.

@@ -26,12 +26,12 @@ def _without_names(config):
     numbers = {}
 
     def number(value):
-        if isinstance(value, dict):
-            for layer in value.get("layers", ()):
-                name = layer["config"]["name"]
-                numbers.setdefault(name, f"layer {len(numbers)}")
-            if "layers" in value:
-                numbers.setdefault(value["name"], f"layer {len(numbers)}")
+        # A layer of a reader's own may keep a number of layers, or anything, under Keras' words.
+        if isinstance(value, dict) and isinstance(value.get("layers"), list):
+            inner = [layer.get("config") for layer in value["layers"] if isinstance(layer, dict)]
+            for part in [*inner, value]:
+                if isinstance(part, dict) and isinstance(part.get("name"), str):
+                    numbers.setdefault(part["name"], f"layer {len(numbers)}")
         for item in _items(value):
             number(item)
 
