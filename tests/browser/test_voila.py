@@ -3,6 +3,7 @@
 import re
 import shlex
 import subprocess
+import sys
 import time
 
 import psutil
@@ -69,4 +70,22 @@ def test_the_explorer_works_without_code_and_fits(chromium, app):
 def kernels(server):
     """Kernels that a server has started and not ended."""
     children = psutil.Process(server.process.pid).children(recursive=True)
-    return [child for child in children if "ipykernel" in " ".join(child.cmdline())]
+    return [child for child in children if "ipykernel" in command_of(child)]
+
+
+def command_of(process):
+    """The command line of a process; empty for one that has ended, whether its parent has been told so or not."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # a zombie, too
+        return ""
+
+
+def test_a_process_that_has_ended_counts_as_no_kernel():
+    ended = subprocess.Popen([sys.executable, "-c", "ipykernel = 1"])
+    process = psutil.Process(ended.pid)
+    while process.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.05)
+    assert command_of(process) == ""
+    ended.wait()
+    assert command_of(process) == ""
