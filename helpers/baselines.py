@@ -80,6 +80,20 @@ class PCA:
 
     code, decode_on_batch = encode, decode  # the names under which an autoencoder offers the same
 
+    @property
+    def encoder(self):
+        """The same as a Keras model, for a page without Python."""
+        return _affine(IMAGE_SHAPE, self._kept.T, -self._mean @ self._kept.T, (self.latent_dim,), "pca_encoder")
+
+    @property
+    def decoder(self):
+        """The same as a Keras model, for a page without Python."""
+        return _affine((self.latent_dim,), self._kept, self._mean, IMAGE_SHAPE, "pca_decoder")
+
+    @property
+    def _kept(self):
+        return self._components[: self.latent_dim]
+
     def reconstruct(self, images, latent_dim=None):
         """Images from their first components.
 
@@ -106,3 +120,13 @@ class PCA:
         smaller = copy.copy(self)
         smaller.latent_dim = latent_dim
         return smaller
+
+
+def _affine(shape, matrix, start, output_shape, name):
+    """A Keras model that multiplies by a matrix and adds a vector."""
+    from keras import Input, Model, layers
+
+    given, dense = Input(shape), layers.Dense(len(start))
+    model = Model(given, layers.Reshape(output_shape)(dense(layers.Flatten()(given))), name=name)
+    dense.set_weights([matrix, start])
+    return model

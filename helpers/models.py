@@ -165,6 +165,7 @@ class _LatentModel(keras.Model):
         self._decoder_logits = lambda z, training: ops.cast(logits(z, training=training), "float32")
         self._output = output.__call__
         self._compiled_decoder = self.compile_again = None
+        self._watchers = ()
 
     def build(self, input_shape):
         self.built = True  # encoder and decoder are built already
@@ -230,7 +231,21 @@ class _LatentModel(keras.Model):
         given = self._check_arguments(super().fit, args, kwargs)
         if "shuffle" not in given and hasattr(given.get("x"), "element_spec"):
             kwargs["shuffle"] = False  # Keras warns of its own default, which a tf.data.Dataset ignores
-        return super().fit(*args, **kwargs)
+        for watch in self._watchers:
+            watch(True)
+        try:
+            return super().fit(*args, **kwargs)
+        finally:
+            for watch in self._watchers:
+                watch(False)
+
+    def watch_training(self, watch):
+        """Ask to be told when `fit` begins to change the weights, and when they rest again.
+
+        Args:
+            watch: Function of one bool: whether the model is in training now. `fit` calls it in its own thread.
+        """
+        self._watchers = (*self._watchers, watch)
 
     def evaluate(self, *args, **kwargs):
         """Measure the loss as ``keras.Model.evaluate`` does, with what `fit` asks of images.

@@ -1,5 +1,6 @@
-// The browser's half of helpers/widgets.py: rows of sliders, a picture, a map. Nothing here computes;
-// a view shows its model's traits and writes the reader's moves back. Nothing is fetched from elsewhere.
+// The browser's half of helpers/widgets.py: rows of sliders, a picture, a map. A view shows its model's traits and
+// writes the reader's moves back; a picture that follows sliders is decoded here, by machinery/decoder.js, which stands
+// before this file. Nothing is fetched from elsewhere.
 
 const make = (tag, attributes = {}, ...children) => {
   const element = document.createElement(tag);
@@ -21,6 +22,21 @@ if (!document.lwOwnKeys) {
   document.addEventListener("focusin", ({ target }) => {
     if (target.closest(".lw-shell")) target.setAttribute("data-lm-suppress-shortcuts", "true");
   });
+}
+
+// Marks a change as the reader's own move in this page, for those who follow it.
+const READERS = { isReaders: true };
+
+// JupyterLab knows of the kernel itself whether it was stopped.
+function isStopped(model) {
+  const kernel = model.widget_manager.kernel;
+  return Boolean(kernel?.isDisposed) || ["dead", "terminating"].includes(kernel?.status);
+}
+
+// A move, sent to Python where there is one.
+function moved(model, trait, value) {
+  model.set(trait, value, READERS);
+  if (!isStopped(model)) model.save_changes();
 }
 
 // Ids must differ between all widgets of a page, and each has its own copy of this file.
@@ -57,11 +73,10 @@ function sliders({ model, el }) {
     el.replaceChildren();
     for (const row of model.get("rows")) {
       const made = sliderRow(row, (number) => {
-        const moved = [...model.get("values")];
-        moved[row.index] = number;
+        const values = [...model.get("values")];
+        values[row.index] = number;
         shows[row.index](number);
-        model.set("values", moved);
-        model.save_changes();
+        moved(model, "values", values);
       });
       shows[row.index] = made.show;
       if (row.folded) folded.push(made.element);
@@ -75,12 +90,161 @@ function sliders({ model, el }) {
   rows();
 }
 
+// ------------------------------------------------------------------------------------------------
+// Decoding in the page. Weights lie in a widget without a view; it is asked for them once a page, and what it sends is
+// kept on that widget's own model, because each view has a copy of this file.
+
+const bytesOf = (view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength).slice();
+
+async function open(network, { steps, names, edition }, buffers) {
+  const arrays = buffers.map(bytesOf);
+  const weights = Object.fromEntries(names.map((name, i) => [name, new Float32Array(arrays[i].buffer)]));
+  try {
+    network.lwNet = await latentNet.Net.load(steps, weights, arrays.at(-1));
+    network.lwEdition = edition;
+  } catch (error) {
+    network.lwProblem = `this page cannot run it (${error.message})`;
+  }
+  network.trigger("lw:open");
+}
+
+// Asks a widget for what it sends on request: weights again with each edition, anything else once.
+function request(source, opened) {
+  if (source.lwWants) return;
+  const isOld = () => source.get("place") !== "kernel" && source.lwEdition !== source.get("edition");
+  source.lwWants = () => isOld() && source.send({ wanted: true });
+  source.on("msg:custom", (content, buffers) => opened(source, content, buffers));
+  source.on("change:edition change:place", source.lwWants);
+  source.lwWants();
+}
+
+function keep(pool, { edition }, [levels]) {
+  Object.assign(pool, { lwLevels: bytesOf(levels), lwEdition: edition });
+  pool.trigger("lw:open");
+}
+
+// Root mean squared pixel difference to the nearest of many garments, which are bytes.
+function distance(image, levels) {
+  let nearest = Infinity;
+  for (let start = 0; start < levels.length; start += image.length) {
+    let sum = 0;
+    for (let i = 0; i < image.length && sum < nearest; i++) sum += (image[i] - levels[start + i] / 255) ** 2;
+    nearest = Math.min(nearest, sum);
+  }
+  return Math.sqrt(nearest / image.length);
+}
+
+// The code that sliders stand for: their values, a point of a plane through codes, or a point of an arc (Shoemake, 1985).
+function codeOf({ base, columns, arc }, values) {
+  if (arc) {
+    const [start, end] = arc;
+    const [t, lengths] = [values[0], arc.map((z) => Math.hypot(...z))];
+    const dot = start.reduce((sum, value, i) => sum + value * end[i], 0);
+    const angle = Math.acos(Math.min(Math.max(dot / (lengths[0] * lengths[1]), -1), 1));
+    if (Math.sin(angle) >= 1e-6) { // also where a code is 0 and has no direction
+      const length = ((1 - t) * lengths[0] + t * lengths[1]) / Math.sin(angle);
+      const [from, to] = [Math.sin((1 - t) * angle) / lengths[0], Math.sin(t * angle) / lengths[1]];
+      return start.map((value, i) => length * (from * value + to * end[i]));
+    }
+    return start.map((value, i) => (1 - t) * value + t * end[i]);
+  }
+  return base ? base.map((start, i) => columns.reduce((sum, column, k) => sum + values[k] * column[i], start)) : values;
+}
+
+// What stands beneath a picture after the reader's own move; null leaves it to Python.
+const CAPTIONS = {
+  latent({ values, before, rows }) {
+    const moved = rows.filter(({ index }) => values[index] !== before[index]);
+    return moved.length === 1 ? `${moved[0].name} = ${values[moved[0].index].toFixed(2)} · ${moved[0].note}` : null;
+  },
+  point: ({ values, names }) => names.map((name, i) => `${name} = ${values[i].toFixed(2)}`).join(" · "),
+  way: ({ values, kind }) => `${Math.round(100 * values[0])}% of the way, ${kind}`,
+  distance: ({ image, label, levels }) => (levels ? `${label} · ${distance(image, levels).toFixed(3)}` : null),
+};
+
+const PAINT = make("canvas");
+function paint(pixels) {
+  const side = Math.sqrt(pixels.length);
+  [PAINT.width, PAINT.height] = [side, side];
+  const context = PAINT.getContext("2d");
+  const data = context.createImageData(side, side);
+  pixels.forEach((value, i) => {
+    const grey = Math.round(255 * (1 - Math.min(Math.max(value, 0), 1)));
+    data.data.set([grey, grey, grey, 255], 4 * i);
+  });
+  context.putImageData(data, 0, 0);
+  return PAINT.toDataURL();
+}
+
+const valuesOf = (source) => source.get(source.get("view") === "pad" ? "point" : "values");
+
+// A picture that follows sliders or a map. `shown` has its elements' setters: image, caption, python (what Python sent).
+async function follow(model, where, shown, onEnd) {
+  const widget = (id) => model.widget_manager.get_model(id);
+  const network = await widget(model.get("network"));
+  const sources = await Promise.all(model.get("follows").map(widget));
+  const pool = model.get("pool") ? await widget(model.get("pool")) : null;
+  let values = valuesOf(sources[0]);
+  const hear = (source, names, listener) => {
+    source.on(names, listener);
+    onEnd(() => source.off(names, listener));
+  };
+  const isHere = () =>
+    network.get("place") === "page" && network.lwEdition === network.get("edition") && Boolean(network.lwNet);
+
+  const say = () => {
+    const stopped = isStopped(model) || network.comm_live === false;
+    const reason = network.get("reason") || network.lwProblem;
+    const here = stopped ? "Decoded in this page. Python has stopped: sliders go on, buttons wait." : "Decoded in this page.";
+    const there = stopped ? "Python has stopped; run the cell again." : `Decoded by Python${reason ? `: ${reason}` : ""}.`;
+    where.textContent = isHere() ? here : there;
+  };
+  const renew = (before) => {
+    say();
+    if (!isHere()) return shown.python();
+    const code = model.get("code");
+    const image = network.lwNet.run(codeOf(code, values))[0];
+    shown.image(paint(image));
+    if (!before) return null;
+    const said = CAPTIONS[code.caption]({ ...code, values, before, image, rows: sources[0].get("rows"), levels: pool?.lwLevels });
+    return said === null ? null : shown.caption(said);
+  };
+  sources.forEach((source) => {
+    const renewed = (_, __, options) => {
+      const [before, now] = [values, valuesOf(source)];
+      if (now.length === before.length && now.every((value, i) => value === before[i])) return;
+      values = now;
+      // Two sources show one point also while Python cannot tell one of the other.
+      for (const other of sources) if (other !== source) other.set(other.get("view") === "pad" ? "point" : "values", now);
+      shown.isReaders = isHere() && Boolean(options?.isReaders);
+      renew(shown.isReaders ? before : null);
+    };
+    hear(source, source.get("view") === "pad" ? "change:point" : "change:values", renewed);
+  });
+  hear(network, "lw:open change:place change:edition change:reason", () => renew(null));
+  hear(network, "comm_live_update", say);
+  const kernel = model.widget_manager.kernel;
+  for (const signal of [kernel?.statusChanged, kernel?.disposed]) {
+    signal?.connect(say);
+    onEnd(() => signal?.disconnect(say));
+  }
+  model.on("change:code", () => {
+    shown.isReaders = false;
+    renew(null);
+  });
+  request(network, open);
+  if (pool) request(pool, keep);
+  shown.isHere = isHere;
+  renew(null);
+}
+
 function picture({ model, el }) {
   el.classList.add("lw-picture");
   const image = make("img", {});
   const caption = make("div", { class: "lw-caption", "aria-live": model.get("live") ? "polite" : "off" });
   let address = "";
-  const show = () => {
+  const ends = [];
+  const python = () => {
     const bytes = model.get("png");
     if (!bytes || !bytes.byteLength) return;
     const next = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
@@ -88,18 +252,35 @@ function picture({ model, el }) {
     URL.revokeObjectURL(address);
     address = next;
   };
+  const shown = {
+    python,
+    isHere: () => false,
+    isReaders: false, // the last move was made in this page, and its caption too
+    image: (source) => (image.src = source),
+    caption: (text) => (caption.textContent = text),
+  };
   const describe = () => {
     image.alt = model.get("alt");
-    caption.textContent = model.get("caption");
+    if (!(shown.isHere() && shown.isReaders)) caption.textContent = model.get("caption");
   };
   image.style.aspectRatio = model.get("columns");
   image.style.width = `${model.get("width")}px`;
-  model.on("change:png", show);
+  model.on("change:png", () => shown.isHere() || python());
   model.on("change:alt change:caption", describe);
-  show();
+  python();
   describe();
   el.append(image, caption);
-  return () => URL.revokeObjectURL(address);
+  if (model.get("network")) {
+    const where = make("div", { class: "lw-where" });
+    el.append(where);
+    follow(model, where, shown, (end) => ends.push(end)).catch((error) => {
+      where.textContent = `Decoded by Python: ${error.message}`;
+    });
+  }
+  return () => {
+    URL.revokeObjectURL(address);
+    for (const end of ends) end();
+  };
 }
 
 function pad({ model, el }) {
@@ -121,8 +302,7 @@ function pad({ model, el }) {
     dot.style.top = `${100 * (1 - up)}%`;
   };
   const move = (point) => {
-    model.set("point", point.map(clip));
-    model.save_changes();
+    moved(model, "point", point.map(clip));
     show();
   };
   const follow = (event) => {

@@ -14,6 +14,8 @@ import dataclasses
 import html
 import io
 import threading
+import weakref
+import zlib
 from pathlib import Path
 
 import anywidget
@@ -277,7 +279,7 @@ class Neighbours:
 
 
 class _View(anywidget.AnyWidget):
-    _esm = (_HERE / "widgets.js").read_text(encoding="utf-8")
+    _esm = browser.SCRIPT + (_HERE / "widgets.js").read_text(encoding="utf-8")
     _css = (_HERE / "widgets.css").read_text(encoding="utf-8")
     view = traitlets.Unicode().tag(sync=True)
 
@@ -295,8 +297,132 @@ class Sliders(_View):
     folded = traitlets.Unicode("").tag(sync=True)
 
 
+class _OnRequest(_View):
+    """What a page asks for when it shows a picture that needs it: too large for what a notebook stores."""
+
+    edition = traitlets.Int(1).tag(sync=True)
+
+    def __init__(self, **traits):
+        super().__init__(**traits)
+        self.on_msg(lambda widget, content, buffers: self.send_to_page())
+        _answer_while_a_cell_runs(self)
+
+    def send_to_page(self):
+        """Send a dict and some buffers, which widgets.js awaits; the dict holds the ``edition``."""
+        raise NotImplementedError
+
+
+class Network(_OnRequest):
+    """A model's decoder in the page.
+
+    ``place`` says where codes are decoded: "page", or "kernel" with the ``reason``: the page cannot run the decoder, or
+    its weights are changing. Each ``edition`` of the weights is sent once a page.
+
+    Args:
+        model: A `models.Autoencoder`, a `models.VAE` or a `baselines.PCA`.
+    """
+
+    view = traitlets.Unicode("network").tag(sync=True)
+    place = traitlets.Unicode("page").tag(sync=True)
+    reason = traitlets.Unicode("").tag(sync=True)
+
+    def __init__(self, model):
+        # A widget lives until it is closed; the model need not.
+        self._model = weakref.ref(model)
+        self._is_training = False
+        try:
+            self._steps = browser.describe(browser.decoder_of(model))
+            self._weights = self._fingerprint()
+            super().__init__()
+        except browser.NotForThePage as error:
+            self._steps = None
+            super().__init__(place="kernel", reason=str(error))
+            return
+        if hasattr(model, "watch_training"):
+            model.watch_training(self._trains)
+
+    @classmethod
+    def of(cls, model):
+        """The one network of a model: all pictures of it share what was sent.
+
+        Args:
+            model: A `models.Autoencoder`, a `models.VAE` or a `baselines.PCA`.
+        """
+        found = _NETWORKS.get(model)
+        if found is None or found.comm is None:
+            found = _NETWORKS[model] = cls(model)
+        return found
+
+    def check(self):
+        """Notice weights that changed without `fit`; Python decodes until they are found unchanged."""
+        if self._steps is None or self._is_training:
+            return
+        before, self._weights = self._weights, self._fingerprint()
+        if before != self._weights:
+            self._stay("its weights have changed")
+        elif self.place == "kernel":
+            self._go()
+
+    def send_to_page(self):
+        model = self._model()
+        if model is None or self._steps is None or self._is_training:
+            return
+        weights = browser.weights_of(browser.decoder_of(model))
+        self._weights = self._fingerprint()
+        content = {"edition": self.edition, "steps": self._steps, "names": list(weights)}
+        self.send(content, [*(np.ascontiguousarray(array, "float32") for array in weights.values()), browser.KERNEL])
+
+    def _trains(self, is_training):
+        self._is_training = is_training
+        if is_training:
+            self._stay("the model is in training")
+        else:
+            self._weights = self._fingerprint()
+            self._go()
+
+    def _stay(self, reason):
+        with self.hold_sync():
+            self.place, self.reason = "kernel", reason
+
+    def _go(self):
+        with self.hold_sync():
+            self.place, self.reason, self.edition = "page", "", self.edition + 1
+
+    def _fingerprint(self):
+        total, model = 0, self._model()
+        for array in browser.weights_of(browser.decoder_of(model)).values() if model is not None else ():
+            total = zlib.crc32(np.ascontiguousarray(array), total)
+        return total
+
+
+_NETWORKS = weakref.WeakKeyDictionary()
+
+
+class Pool(_OnRequest):
+    """Garments to which a page measures distances.
+
+    Args:
+        images: Array (n, 28, 28, 1) in [0, 1].
+    """
+
+    view = traitlets.Unicode("pool").tag(sync=True)
+
+    def __init__(self, images):
+        self._levels = np.rint(255 * np.asarray(images)).astype("uint8")
+        super().__init__()
+
+    def send_to_page(self):
+        self.send({"edition": self.edition}, [self._levels])
+
+
 class Picture(_View):
-    """A PNG with its alt text and a caption; ``live`` captions are read aloud as they change."""
+    """A PNG with its alt text and a caption; ``live`` captions are read aloud as they change.
+
+    A picture with a ``network`` is decoded in the page, from the code that the views in ``follows`` stand for; the PNG
+    is what is seen where the page cannot do so. ``code`` says how their values become a code: as they are, or ``base``
+    plus their multiples of ``columns``, or a point of the ``arc`` between two codes; and how the ``caption`` of a move
+    is worded (widgets.js).
+    """
 
     view = traitlets.Unicode("picture").tag(sync=True)
     png = traitlets.Bytes(b"").tag(sync=True)
@@ -305,6 +431,10 @@ class Picture(_View):
     live = traitlets.Bool(False).tag(sync=True)
     columns = traitlets.Int(1).tag(sync=True)
     width = traitlets.Int(196).tag(sync=True)
+    network = traitlets.Unicode("").tag(sync=True)
+    follows = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    pool = traitlets.Unicode("").tag(sync=True)
+    code = traitlets.Dict().tag(sync=True)
 
     def show(self, png, caption):
         """Show a new picture and caption, in one message.
@@ -497,7 +627,6 @@ class LatentSliders(_Shell):
         self._garment = GarmentPicker(dataset, "start from", start, self._picked)
         self._steps = Steps(encode(model, self._garment.image[None])[0])
         self._original = Picture(width=112)  # both fit side by side on a narrow page
-        self._decoded = Picture(width=196, alt="decoded garment of the sliders' code", live=True)
         unused = int((~space.used).sum())
         self.sliders = Sliders(
             rows=[_latent_row(space, latent, folded=not space.used[latent]) for latent in space.order],
@@ -505,6 +634,15 @@ class LatentSliders(_Shell):
             folded=f"{unused} more that this model does not use",
         )
         self.sliders.observe(self._moved, "values")
+        self._network = Network.of(model)
+        self._decoded = Picture(
+            width=196,
+            alt="decoded garment of the sliders' code",
+            live=True,
+            network=self._network.model_id,
+            follows=[self.sliders.model_id],
+            code={"caption": "latent"},
+        )
         self._undo_button = self._button("Undo", "take back the last change", self._undo)
         buttons = _box(
             "lw-bar",
@@ -564,8 +702,8 @@ class LatentSliders(_Shell):
 
     def _go(self, z, caption):
         self._steps.to(z)
+        self.sliders.values = self._steps.z.tolist()  # before the caption, which the page else takes for an old one
         self._show(caption)
-        self.sliders.values = self._steps.z.tolist()
 
     def _random(self):
         self._go(self._sampler.sample(1, next(self._seeds))[0], f"drawn from {self._source}")
@@ -574,9 +712,8 @@ class LatentSliders(_Shell):
         self._go(encode(self.model, self._garment.image[None])[0], "its code, decoded")
 
     def _undo(self):
-        z = self._steps.back()
+        self.sliders.values = self._steps.back().tolist()
         self._show("one step back")
-        self.sliders.values = z.tolist()
 
     def _picked(self):
         with self._handling():
@@ -589,6 +726,7 @@ class LatentSliders(_Shell):
         self._original.show(garment_png(self._garment.image), f"original: {name}")
 
     def _show(self, caption):
+        self._network.check()
         self._decoded.show(picture_of(self.model, self._steps.z), caption)
         self._undo_button.disabled = not len(self._steps)
 
@@ -623,7 +761,14 @@ class InterpolationSlider(_Shell):
         self.sliders = Sliders(rows=[_row(0, "way", 0, 1, "from · to", "part of the way")], values=[0.5])
         self.sliders.observe(lambda change: self._renew(strip=False), "values")
         self._originals = [Picture(width=112), Picture(width=112)]
-        self._decoded = Picture(width=196, alt="decoded garment at this part of the way", live=True)
+        self._network = Network.of(model)
+        self._decoded = Picture(
+            width=196,
+            alt="decoded garment at this part of the way",
+            live=True,
+            network=self._network.model_id,
+            follows=[self.sliders.model_id],
+        )
         self._strip = Picture(
             width=56 * steps, columns=steps, alt=f"{steps} decoded steps from one garment to the other"
         )
@@ -656,8 +801,16 @@ class InterpolationSlider(_Shell):
                     picture.show(garment_png(end.image), f"{side}: {end.name}")
                 codes = interpolation.interpolate(*self._codes, self._count, self._kind.value)
                 self._strip.show(garment_png(decode(self.model, codes)), f"{self._count} steps, {self._kind.value}")
+                self._decoded.code = self._way(*self._codes)
+            self._network.check()
             z = code_between(*self._codes, self.fraction, self._kind.value)
             self._decoded.show(picture_of(self.model, z), f"{self.fraction:.0%} of the way, {self._kind.value}")
+
+    def _way(self, start, end):
+        ends = {"arc": [start.tolist(), end.tolist()]}
+        if self._kind.value == "straight":
+            ends = {"base": start.tolist(), "columns": [(end - start).tolist()]}
+        return {"caption": "way", "kind": self._kind.value, **ends}
 
 
 interpolation_slider = InterpolationSlider  # what notebooks call it
@@ -711,7 +864,14 @@ class LatentPad(_Shell):
         )
         for view, trait in ((self.pad, "point"), (self.sliders, "values")):
             view.observe(self._moved, trait)
-        self._decoded = Picture(width=252, alt="decoded garment at the point of the map", live=True)
+        self._network = Network.of(model)
+        self._decoded = Picture(
+            width=252,
+            alt="decoded garment at the point of the map",
+            live=True,
+            network=self._network.model_id,
+            follows=[self.sliders.model_id, self.pad.model_id],
+        )
         super().__init__(
             f"Map of z{latents}",
             f"z[{latents[0]}] and z[{latents[1]}] of {model.latent_dim} latents",
@@ -738,16 +898,21 @@ class LatentPad(_Shell):
             z = self._z.copy()
             z[self.latents] = models.check_codes([change["new"]], 2)[0]
             self._z = z
-            self._show()
             self.pad.point = self.sliders.values = change["new"]
+            self._show()
 
     def _picked(self):
         with self._handling():
             self._z = encode(self.model, self._garment.image[None])[0]
-            self._show()
             self.pad.point = self.sliders.values = self.point.tolist()
+            self._show()
 
     def _show(self):
+        columns = np.eye(len(self._z))[self.latents]
+        base = self._z * (1 - columns.sum(axis=0))
+        names = [f"z[{latent}]" for latent in self.latents]
+        self._decoded.code = {"caption": "point", "names": names, "base": base.tolist(), "columns": columns.tolist()}
+        self._network.check()
         caption = " · ".join(f"z[{latent}] = {self._z[latent]:.2f}" for latent in self.latents)
         self._decoded.show(picture_of(self.model, self._z), caption)
 
@@ -796,7 +961,18 @@ class ModelComparison(_Shell):
         )
         self.sliders.observe(lambda change: self._renew(), "values")
         self._original = Picture(width=140)
-        self.pictures = {label: Picture(width=168, alt=f"decoded by {label}") for label in self.models}
+        self._networks = {label: Network.of(model) for label, model in self.models.items()}
+        garments = Pool(images)
+        self.pictures = {
+            label: Picture(
+                width=168,
+                alt=f"decoded by {label}",
+                network=network.model_id,
+                follows=[self.sliders.model_id],
+                pool=garments.model_id,
+            )
+            for label, network in self._networks.items()
+        }
         super().__init__(
             "The same move in several models",
             "The same garment, the same move; distance to the nearest of "
@@ -826,12 +1002,10 @@ class ModelComparison(_Shell):
 
     def codes(self):
         """Where the move leads in each model: dict of label to z, (latent_dim,)."""
-        codes = {}
-        for label, (start, end) in self._codes.items():
-            # Models of one latent_dim go in the same direction.
-            direction = np.random.default_rng(self._seed).standard_normal(len(start))
-            codes[label] = start + self.fraction * (end - start) + self.offset * self._spread[label] * direction
-        return codes
+        return {
+            label: start + self.fraction * towards + self.offset * off
+            for label, (start, towards, off) in self._moves.items()
+        }
 
     def turn(self):
         """Draw another random direction."""
@@ -840,6 +1014,17 @@ class ModelComparison(_Shell):
 
     def _turn(self):
         self._seed += 1
+        self._aim()
+
+    def _aim(self):
+        """Where each model starts, and what its two moves add."""
+        self._moves = {}
+        for label, (start, end) in self._codes.items():
+            # Models of one latent_dim go in the same direction.
+            direction = np.random.default_rng(self._seed).standard_normal(len(start))
+            self._moves[label] = start, end - start, self._spread[label] * direction
+            base, *columns = (array.tolist() for array in self._moves[label])
+            self.pictures[label].code = {"caption": "distance", "label": label, "base": base, "columns": columns}
         self._renew()
 
     def _encode(self):
@@ -849,11 +1034,12 @@ class ModelComparison(_Shell):
             name = self._ends[0].name
             self._original.alt = f"the original garment: {name}"
             self._original.show(garment_png(ends[0]), f"original: {name}")
-            self._renew()
+            self._aim()
 
     def _renew(self):
         with self._handling():
             for label, z in self.codes().items():
+                self._networks[label].check()
                 x_hat = decode(self.models[label], z[None])[0]
                 self.pictures[label].show(garment_png(x_hat), f"{label} · {self._pool.distance(x_hat):.3f}")
 
@@ -971,13 +1157,12 @@ def write_page(models_, dataset, path, title="Latent Wardrobe: the explorer"):
 
 def _for_the_page(name, model, dataset, garments, proofs=2):
     """What the page has to know of a model; see page.js."""
-    if getattr(model, "likelihood", "bernoulli") == "continuous_bernoulli":
-        raise browser.NotForThePage(f"{name} shows the mean of a continuous Bernoulli, which the page cannot compute.")
+    decoder = browser.decoder_of(model)
     held_out = dataset.validation.head(min(SURVEYED, len(dataset.validation)))
     space = survey(model, held_out.images)
     has_encoder = all(hasattr(layer, "units") or not layer.weights for layer in model.encoder.layers)
     is_priced = model.is_variational and model.likelihood == "bernoulli"
-    decoder = browser.rounded(model.decoder)
+    rounded = browser.rounded(decoder)
     z = priors.StandardNormal(model.latent_dim).sample(proofs, seed=1)
     numbers = {
         "name": name,
@@ -991,8 +1176,8 @@ def _for_the_page(name, model, dataset, garments, proofs=2):
         "heights": [histogram(*column) for column in zip(space.codes.T, space.low, space.high, strict=True)],
         "codes": browser.text(browser.deflated(encode(model, garments))),
         "map": _map_for_the_page(space, held_out.labels),
-        "decoder": browser.network(model.decoder),
-        "proof": {"z": z.tolist(), "x_hat": _floats(decoder(z))},
+        "decoder": browser.network(decoder),
+        "proof": {"z": z.tolist(), "x_hat": _floats(rounded(z))},
         "log_var_range": models.LOG_VAR_RANGE,
     }
     if not has_encoder:
@@ -1005,7 +1190,7 @@ def _for_the_page(name, model, dataset, garments, proofs=2):
     encoded = encoder(garments[chosen])
     means = encoded[0] if model.is_variational else encoded
     numbers["encoder"], numbers["limit"] = network, _limit_of_garments(model, held_out.images, is_priced)
-    numbers["proof"] |= {"images": chosen.tolist(), "reconstructed": _floats(decoder(means))}
+    numbers["proof"] |= {"images": chosen.tolist(), "reconstructed": _floats(rounded(means))}
     return numbers
 
 

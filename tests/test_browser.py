@@ -171,7 +171,7 @@ def test_no_model_is_no_page(tiny, tmp_path):
 
 def test_a_model_the_page_cannot_run_leaves_no_page(tiny, tmp_path):
     model = models.dense_vae(3, (16,), likelihood="continuous_bernoulli")
-    with pytest.raises(browser.NotForThePage, match="mine shows the mean of a continuous Bernoulli"):
+    with pytest.raises(browser.NotForThePage, match="the model shows the mean of a continuous Bernoulli"):
         widgets.write_page({"mine": model}, tiny, tmp_path / "page.html")
     assert list(tmp_path.iterdir()) == []
 

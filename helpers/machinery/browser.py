@@ -99,6 +99,20 @@ def _activation(layer):
     return name
 
 
+def decoder_of(model):
+    """The decoder of a model as a network that gives the images which the model shows.
+
+    Args:
+        model: A `models.Autoencoder`, a `models.VAE` or a `baselines.PCA`.
+
+    Raises:
+        NotForThePage: The model shows something else than its decoder gives.
+    """
+    if getattr(model, "likelihood", "bernoulli") == "continuous_bernoulli":
+        raise NotForThePage("the model shows the mean of a continuous Bernoulli, which the page cannot compute.")
+    return model.decoder
+
+
 def network(part):
     """A network as a page needs it, with weights rounded to eight bits.
 
@@ -112,7 +126,7 @@ def network(part):
         NotForThePage: The page cannot run it.
     """
     steps, outputs = describe(part), [tensor._keras_history.operation.name for tensor in part.outputs]
-    arrays, content = _packed(_weights_of(part))
+    arrays, content = _packed(weights_of(part))
     return {"steps": steps, "arrays": arrays, "content": text(content), "outputs": outputs}
 
 
@@ -133,8 +147,15 @@ def rounded(part):
     return copy
 
 
-def _weights_of(part):
-    """Arrays by ``layer/kernel`` and ``layer/bias``."""
+def weights_of(part):
+    """Weights of a network, as `decoder.js` looks for them.
+
+    Args:
+        part: Keras model, such as ``model.decoder``.
+
+    Returns:
+        Dict of ``layer/kernel`` and ``layer/bias`` to array.
+    """
     found = {}
     for layer in part.layers:
         for variable in layer.weights:

@@ -37,6 +37,13 @@ TOOLS = {
     "broken": "broken = widgets.latent_sliders(vae, dataset); broken._sampler = None\n"
     "telling(broken, broken.sliders, 'values')",
 }
+TRAIN = """
+import threading, keras
+go_on = threading.Event()
+vae.compile("adam")
+wait = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: go_on.wait())
+threading.Thread(target=lambda: vae.fit(dataset.train.images, epochs=1, verbose=0, callbacks=[wait])).start()
+"""
 BUSY = """() => {
   const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
   window.ended = false;
@@ -58,7 +65,8 @@ def lab(tmp_path_factory, chromium):
     """A server with all tools in one notebook, and one tool in another."""
     folder = tmp_path_factory.mktemp("lab")
     serving.write_notebook(folder / "tools.ipynb", SETUP, *TOOLS.values())
-    serving.write_notebook(folder / "busy.ipynb", SETUP, TOOLS["sliders"])
+    for name in ("busy", "training", "stopped"):
+        serving.write_notebook(folder / f"{name}.ipynb", SETUP, TOOLS["sliders"])
     with serving.lab(folder) as server:
         yield server
 
@@ -94,7 +102,7 @@ def find(page, name):
     """One of the tools on the page, its picture shown."""
     tool = page.locator(f".tool-{name}")
     tool.scroll_into_view_if_needed()
-    tool.locator(".lw-picture img[src^=blob]").first.wait_for()
+    tool.locator(".lw-picture img[src]").first.wait_for()
     return tool
 
 
@@ -302,6 +310,70 @@ def test_a_busy_kernel_still_moves_the_picture(chromium, lab, vae):
         page.keyboard.press("Home")
         settles(page, tool, vae, {a: float(one.get_attribute("min"))})
         assert not page.evaluate("ended")
+
+
+def test_pictures_are_decoded_in_the_page_and_are_those_of_python(page, vae):
+    tool = find(page, "sliders")
+    expect(tool.locator(".lw-where")).to_have_text("Decoded in this page.")
+    src = "image => image.src.slice(0, 5)"
+    image = tool.get_by_role("img", name="decoded garment").first
+    slider(tool, "^latent").first.focus()
+    page.keyboard.press("ArrowLeft")
+    assert image.evaluate(src) == "data:"
+    settles(page, tool, vae)
+
+
+def test_a_model_in_training_is_decoded_by_python_and_then_in_the_page_again(page, chromium, lab):
+    with listening_page(chromium, 1280, 900) as (page, complaints):
+        serving.open_and_run(page, lab, "lab/tree/training.ipynb", ".tool-sliders .told")
+        tool = find(page, "sliders")
+        where, image = tool.locator(".lw-where"), tool.get_by_role("img", name="decoded garment").first
+        expect(where).to_have_text("Decoded in this page.")
+        before = image.evaluate(PIXELS)
+        run(page, TRAIN)
+        expect(where).to_have_text("Decoded by Python: the model is in training.")
+        assert np.array_equal(image.evaluate(PIXELS), before)
+        run(page, "go_on.set()")
+        expect(where).to_have_text("Decoded in this page.", timeout=120_000)  # Keras compiles first
+        assert not np.array_equal(image.evaluate(PIXELS), before), "the new weights are shown"
+
+        run(page, "vae.decoder.set_weights([0 * w for w in vae.decoder.get_weights()])")
+        one = slider(tool, "^latent").first
+        one.focus()
+        page.keyboard.press("ArrowRight")
+        expect(where).to_have_text("Decoded by Python: its weights have changed.")
+        page.wait_for_timeout(500)
+        assert set(image.evaluate(PIXELS)) == {128}
+        page.keyboard.press("ArrowRight")
+        expect(where).to_have_text("Decoded in this page.")
+        page.wait_for_timeout(500)
+        assert set(image.evaluate(PIXELS)) == {128}
+        assert complaints == []
+
+
+def test_sliders_go_on_when_the_kernel_has_stopped(chromium, lab, vae):
+    with listening_page(chromium, 1280, 900) as (page, complaints):
+        serving.open_and_run(page, lab, "lab/tree/stopped.ipynb", ".tool-sliders .told")
+        tool = find(page, "sliders")
+        expect(tool.locator(".lw-where")).to_have_text("Decoded in this page.")
+        z = told(tool)
+        page.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+        expect(tool.locator(".lw-where")).to_have_text(re.compile("Python has stopped"))
+        (one, _), (a, _) = first_two(tool)
+        one.focus()
+        page.keyboard.press("End")
+        z[a] = float(one.input_value())
+        image = np.rint(255 * (1 - vae.decode(z[None])[0, :, :, 0]))
+        assert np.abs(decoded(tool) - image).max() <= 1
+        expect(tool.locator(".lw-caption", has_text=f"z[{a}] = {z[a]:.2f} · KL ")).to_be_visible()
+        assert complaints == []
+
+
+def run(page, code):
+    """Run code in the kernel, and do not wait for it."""
+    page.evaluate(
+        "code => void jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute({code})", code
+    )
 
 
 def test_two_tabs_of_one_notebook_show_and_keep_one_code(page, chromium, lab, vae):

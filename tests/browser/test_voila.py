@@ -41,7 +41,7 @@ def test_the_explorer_works_without_code_and_fits(chromium, app):
         page.route(lambda address: "127.0.0.1" not in address and address.startswith("http"), lambda way: way.abort())
         page.goto(app.address, wait_until="commit")
         # The page appears when the whole notebook has run; the limit is there for a page that hangs.
-        shown = "document.querySelectorAll('.lw-shell .lw-picture img[src^=blob]').length > 8"
+        shown = "document.querySelectorAll('.lw-shell .lw-picture img[src]').length > 8"
         page.wait_for_function(shown, timeout=240_000)
         assert page.locator(".jp-InputArea-editor:visible").count() == 0
         assert page.get_by_text("not tried yet").count() == 0
