@@ -27,10 +27,10 @@ if (!document.lwOwnKeys) {
 // Marks a change as the reader's own move in this page, for those who follow it.
 const READERS = { isReaders: true };
 
-// JupyterLab knows of the kernel itself whether it was stopped.
-function isStopped(model) {
-  const kernel = model.widget_manager.kernel;
-  return Boolean(kernel?.isDisposed) || ["dead", "terminating"].includes(kernel?.status);
+// JupyterLab's widgets know their kernel; one that was stopped is disposed of, and then there is none.
+function isStopped({ widget_manager: manager }) {
+  if (!("kernel" in manager)) return false;
+  return !manager.kernel || manager.kernel.isDisposed || ["dead", "terminating"].includes(manager.kernel.status);
 }
 
 // A move, sent to Python where there is one.
