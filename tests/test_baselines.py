@@ -28,6 +28,14 @@ def test_pca_is_that_of_scikit_learn(split):
     np.testing.assert_allclose(ours.reconstruct(images), wanted, atol=1e-4)
 
 
+def test_pca_as_networks_for_a_page_is_pca(split):
+    pca = baselines.PCA(split, 5).keep(3)
+    images = split.take(np.arange(20))
+    codes = pca.encode(images)
+    np.testing.assert_allclose(np.asarray(pca.encoder(images)), codes, atol=1e-3)
+    np.testing.assert_allclose(np.asarray(pca.decoder(codes)), pca.decode(codes), atol=1e-5)
+
+
 def test_a_split_gives_what_its_images_give(split):
     images = split.images
     assert np.array_equal(np.concatenate(list(pieces(split, 700))), images)

@@ -5,6 +5,7 @@ import io
 import json
 import threading
 
+import keras
 import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 from support import fresh_python, shelve, small_autoencoder, small_vae
 
 from helpers import checkpoints, course, data, models, training, widgets
+from helpers.machinery import browser
 
 
 def pixels(png):
@@ -99,6 +101,103 @@ def test_every_place_of_every_slider_gives_the_picture_of_its_code(vae, tiny):
             png = widgets.picture_of(vae, z)
             assert pixels(png).shape == (28, 28)
             assert np.abs(pixels(png) - ink(vae.decode(z[None]))).max() <= 1
+
+
+# --------------------------------------------------------------------------------------------------
+# Decoding in the page
+
+
+def test_a_network_leaves_its_model_to_python_while_it_trains(tiny):
+    model = models.dense_vae(3, (16,))
+    network = widgets.Network.of(model)
+    assert (network.place, network.reason, network.edition) == ("page", "", 1)
+    seen = []
+    look = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_, **__: seen.append((network.place, network.reason)))
+    model.compile("adam")
+    model.fit(tiny.train.images, epochs=1, verbose=0, callbacks=[look])
+    assert set(seen) == {("kernel", "the model is in training")}
+    assert (network.place, network.reason, network.edition) == ("page", "", 2)
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        look = keras.callbacks.LambdaCallback(on_train_batch_end=stop)
+        model.fit(tiny.train.images, epochs=1, verbose=0, callbacks=[look])
+    assert (network.place, network.edition) == ("page", 3)
+
+
+def test_weights_changed_by_hand_are_noticed_at_the_next_move_and_sent_when_they_rest(tiny):
+    model = models.dense_vae(3, (16,))
+    tool = widgets.latent_sliders(model, tiny)
+    network = widgets.Network.of(model)
+    tool.z = tool.z + 0.1
+    assert network.place == "page"
+    model.decoder.set_weights([weight + 0.01 for weight in model.decoder.get_weights()])
+    tool.z = tool.z + 0.1
+    assert (network.place, network.reason) == ("kernel", "its weights have changed")
+    tool.z = tool.z + 0.1
+    assert (network.place, network.edition) == ("page", 2)
+
+
+def test_a_page_gets_the_weights_and_a_notebook_keeps_none(tiny, monkeypatch):
+    model = models.dense_vae(3, (16,))
+    network = widgets.Network.of(model)
+    sent = []
+    monkeypatch.setattr(network, "send", lambda content, buffers: sent.append((content, buffers)))
+    network.send_to_page()
+    (content, (*arrays, kernel)) = sent[0]
+    assert content["edition"] == 1 and kernel == browser.KERNEL
+    assert [step["kind"] for step in content["steps"]][:2] == ["input", "dense"]
+    for name, array in zip(content["names"], arrays, strict=True):
+        layer, kind = name.split("/")
+        assert np.array_equal(array, getattr(model.decoder.get_layer(layer), kind)), name
+    assert "_weights" not in network.get_state() and len(str(network.get_state(drop_defaults=True))) < 50_000
+
+
+def test_all_pictures_of_a_model_share_one_network_and_a_closed_one_is_replaced():
+    model = models.dense_vae(3, (16,))
+    network = widgets.Network.of(model)
+    assert widgets.Network.of(model) is network
+    network.close()
+    assert widgets.Network.of(model).comm is not None
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"likelihood": "continuous_bernoulli"}, "mean of a continuous Bernoulli"),
+        ({"activation": "mish"}, "has the activation mish"),
+    ],
+)
+def test_what_the_page_cannot_run_stays_with_python_and_the_tool_says_why(tiny, settings, reason):
+    tool = widgets.latent_sliders(models.dense_vae(3, (16,), **settings), tiny)
+    assert tool._network.place == "kernel" and reason in tool._network.reason
+    before = tool._decoded.png
+    tool.z = tool.z + 1
+    assert tool._network.place == "kernel" and tool._decoded.png != before
+
+
+def test_the_way_of_each_tool_ends_at_the_code_that_python_decodes(tiny):
+    """Base and columns, as the page adds them up, against the tools' own codes."""
+    model = models.dense_vae(4, (16,))
+    way = widgets.interpolation_slider(model, tiny)
+    way.fraction = 0.25
+    code = way._decoded.code
+    z = np.array(code["base"]) + 0.25 * np.array(code["columns"][0])
+    assert np.abs(ink(model.decode(z[None])) - pixels(way._decoded.png)).max() <= 1
+    pad = widgets.latent_pad(model, tiny, latents=[1, 3])
+    pad.point = [0.5, -0.25]
+    code = pad._decoded.code
+    np.testing.assert_allclose(
+        np.array(code["base"]) + np.array([0.5, -0.25]) @ np.array(code["columns"]), pad._z, rtol=1e-6
+    )
+    both = widgets.compare_models({"one": model, "other": models.dense_vae(2, (16,), seed=2)}, tiny)
+    both.fraction, both.offset = 0.5, 2
+    both.turn()
+    for label, z in both.codes().items():
+        code = both.pictures[label].code
+        np.testing.assert_allclose(np.array(code["base"]) + [0.5, 2] @ np.array(code["columns"]), z, rtol=1e-5)
 
 
 def test_garment_png_is_dark_ink_on_white_and_cuts_off_what_leaves_the_range():
