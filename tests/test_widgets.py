@@ -112,7 +112,9 @@ def test_a_network_leaves_its_model_to_python_while_it_trains(tiny):
     network = widgets.Network.of(model)
     assert (network.place, network.reason, network.edition) == ("page", "", 1)
     seen = []
-    look = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_, **__: seen.append((network.place, network.reason)))
+    look = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda *_, **__: seen.append((network.place, network.reason))
+    )
     model.compile("adam")
     model.fit(tiny.train.images, epochs=1, verbose=0, callbacks=[look])
     assert set(seen) == {("kernel", "the model is in training")}
