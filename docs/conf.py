@@ -32,12 +32,20 @@ suppress_warnings = ["myst.header"]  # a notebook may go from its title to a thi
 
 html_theme = "sphinx_book_theme"
 html_title = "Latent Wardrobe"
+html_favicon = str(ROOT / "docs" / "_static" / "icon.svg")
 html_static_path = ["_static", str(MATHJAX)]
 html_css_files = ["site.css"]
 html_js_files = ["site.js"]
+html_context = {"default_mode": "auto"}
 html_show_sphinx = False
+html_use_index = False
 html_show_search_summary = False  # would fetch pages, which a browser refuses on file://
-html_theme_options = {"home_page_in_toc": True, "use_fullscreen_button": False, "show_toc_level": 2}
+html_theme_options = {
+    "home_page_in_toc": True,
+    "use_fullscreen_button": False,
+    "show_toc_level": 2,
+    "navbar_persistent": [],  # the search field stands in the sidebar already
+}
 
 mathjax_path = "tex-svg.js"
 # Neither the menu nor the explorer of formulas, which would load more files; screen readers get MathML all the same.

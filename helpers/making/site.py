@@ -85,13 +85,14 @@ def _named(*names):
 
 
 _SAME_MOVE = "The same move in several models"
+_SHIRT = {"start": "T-shirt/top", "towards": "Ankle boot"}
 _SHOES = {"start": "Sneaker", "towards": "Ankle boot"}
 
 # The tools of each notebook, in the order in which its sliders stand.
 TOOLS = {
     "01_preprocessing": [Tool("Sliders for 8 latents of PCA", _pca)],
     "02_dense_autoencoder": [Tool("Sliders for 18 latents of dense_ae_18_wide", _named("dense_ae_18_wide"))],
-    "03_dense_vae": [Tool("Sliders for 10 latents of dense_vae_10", _named("dense_vae_10"), start="T-shirt/top")],
+    "03_dense_vae": [Tool("Sliders for 10 latents of dense_vae_10", _named("dense_vae_10"), **_SHIRT)],
     "04_conv_vae": [Tool("Sliders for 32 latents of conv_vae_32", _named("conv_vae_32"))],
     "05_tuning": [
         Tool(
@@ -104,7 +105,7 @@ TOOLS = {
     "07_latent_explorer": [
         Tool("Sliders for 10 latents of untrained", _untrained),
         Tool("Explorer of the shipped models", None),
-        Tool("Sliders for 10 latents of dense_vae_10", _named("dense_vae_10"), start="T-shirt/top"),
+        Tool("Sliders for 10 latents of dense_vae_10", _named("dense_vae_10"), **_SHIRT),
         Tool("Slider between two garments", _named("dense_vae_10"), **_SHOES),
         Tool(
             _SAME_MOVE,
