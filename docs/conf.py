@@ -1,4 +1,4 @@
-"""How Sphinx makes the course an offline site. `make site` runs it: helpers/making/site.py puts its sources together."""
+"""How Sphinx makes the course an offline site. helpers/making/site.py (`make site`) puts its sources together."""
 
 import html
 import importlib.metadata
@@ -22,13 +22,11 @@ copyright = "The Latent Wardrobe authors, MIT licence"
 language = "en"
 
 extensions = ["myst_nb", "sphinx.ext.mathjax"]
-exclude_patterns = ["**.txt"]
 nb_execution_mode = "off"
 nb_merge_streams = True
 nb_ipywidgets_js = {}  # would come from a content network
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
-suppress_warnings = ["myst.header"]  # a notebook may go from its title to a third-level heading
 
 html_theme = "sphinx_book_theme"
 html_title = "Latent Wardrobe"
@@ -71,7 +69,7 @@ def frame(address, says):
     title = html.escape(says)
     return (
         f'<figure class="tool"><iframe src="{address}" title="{title}" loading="lazy"></iframe>'
-        f'<figcaption>{title}: live in this page, without Python. <a href="{address}">Open it alone</a></figcaption></figure>'
+        f'<figcaption>{title}: live, without Python. <a href="{address}">Open it alone</a></figcaption></figure>'
     )
 
 

@@ -1,7 +1,7 @@
 """The course as an offline site (`make site`): Sphinx makes its pages of the stored notebooks, nothing is executed.
 
 A notebook stores no sliders, only the words that say where one stood. There the site shows a page of
-`widgets.write_page`, which decodes in the browser. `TOOLS` says which models each of them has; everything else is found.
+`widgets.write_page`, which decodes in the browser. `TOOLS` says which models each of them has; all else is found.
 ``docs/conf.py`` has the settings of Sphinx.
 """
 
@@ -74,9 +74,7 @@ def _untrained(dataset):
 def _my_vae(dataset):
     """The reader's own model of notebook 07, trained as there."""
     mine = models.dense_vae(latent_dim=4, hidden=(256,), seed=1)
-    training.fit(
-        mine, dataset.head(train=10_000, validation=1_000), epochs=6, learning_rate=0.003, verbose=False
-    )
+    training.fit(mine, dataset.head(train=10_000, validation=1_000), epochs=6, learning_rate=0.003, verbose=False)
     return {"my_vae": mine}
 
 
@@ -231,7 +229,7 @@ def build(dataset, out=SITE):
     check()
     note = ""
     if course.stand_in():
-        note = f"The tools of this copy use the {course.stand_in()}, because Fashion-MNIST was not at hand."
+        note = f"The sliders of this copy show {course.stand_in()}: Fashion-MNIST was not at hand when it was made."
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="site-", suffix=".partial", dir=out.parent) as work:
         sources, pages = Path(work, "sources"), Path(work, "pages")
@@ -247,6 +245,7 @@ def build(dataset, out=SITE):
             said, _ = process.communicate()
         finally:
             process.kill()
+            process.wait()
         if process.returncode:
             raise SiteError(f"Sphinx refuses to build the site:\n{said.strip()}")
         shutil.move(tools, pages / "tools")

@@ -207,9 +207,10 @@ def test_a_key_press_changes_the_picture_of_every_slider(opened, tool):
     assert slider.input_value() != value
     assert picture.evaluate(PAINTED) != before
     # The frame is as high as what is in it, and not wider.
-    page.wait_for_function("([one, inner]) => Math.abs(one.clientHeight - inner) <= 2", arg=[
-        place.element_handle(), frame.locator("html").evaluate("html => html.scrollHeight")
-    ])
+    page.wait_for_function(
+        "([one, inner]) => Math.abs(one.clientHeight - inner) <= 2",
+        arg=[place.element_handle(), frame.locator("html").evaluate("html => html.scrollHeight")],
+    )
     assert frame.locator("html").evaluate("html => html.scrollWidth <= innerWidth")
     assert complaints == []
 
