@@ -32,7 +32,7 @@ CULL = --MappingKernelManager.cull_idle_timeout=60 --MappingKernelManager.cull_i
 unexport PYTHONPATH PYTHONHOME
 export JUPYTER_PREFER_ENV_PATH = 1
 
-.PHONY: help lab explore explorer voila kernel test test-all lint bench checkpoints results sweeps pictures readme lock setup clean
+.PHONY: help lab explore explorer site voila kernel test test-all lint bench checkpoints results sweeps pictures readme lock setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -47,6 +47,10 @@ explore: ## open the latent explorer, one page that needs no Python: explorer.ht
 
 explorer: setup ## write explorer.html again from the shipped models
 	$(VENV) -m helpers.making.release explorer
+
+site: setup ## build the course as an offline site in site/, to read from the disk or from any web server
+	$(VENV) -m pip install --quiet --disable-pip-version-check -r docs/requirements.txt
+	$(VENV) -m helpers.making.site
 
 voila: setup ## set up, then serve notebook 07 as an app without code
 	@echo "The app starts. To stop it, press Ctrl-C here."
@@ -101,6 +105,6 @@ setup: ## make or update .venv; done already: a moment
 	done; \
 	echo "No Python found. Install version 3.11 to 3.13 from https://www.python.org/downloads/" >&2; exit 1
 
-clean: ## remove .venv and caches; data, checkpoints and notebooks stay
-	rm -rf .venv *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage htmlcov
+clean: ## remove .venv, caches and the built site; data, checkpoints and notebooks stay
+	rm -rf .venv site *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage htmlcov
 	find . -name .git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -1111,7 +1111,16 @@ class Explorer(_Shell):
 explorer = Explorer  # what notebooks call it
 
 
-def write_page(models_, dataset, path, title="Latent Wardrobe: the explorer"):
+def write_page(
+    models_,
+    dataset,
+    path,
+    title="Latent Wardrobe: the explorer",
+    start=None,
+    towards=None,
+    drawing=True,
+    open_maps=False,
+):
     """Write an explorer of models as one HTML file that needs no Python, no network and no server.
 
     It decodes in the browser, with weights rounded to eight bits; encoders of dense layers are packed too, so that the
@@ -1122,12 +1131,16 @@ def write_page(models_, dataset, path, title="Latent Wardrobe: the explorer"):
         dataset: A `data.Dataset`; garments to start from are taken from its test images.
         path: Where to write; a missing folder is made.
         title: Heading of the page.
+        start: Name of the class of the first garment; None takes the last class.
+        towards: Name of the class of the garment at the end of the way; None takes the first class.
+        drawing: Whether the page has a place for a reader's own picture.
+        open_maps: Whether the maps of two latents are open at the start.
 
     Returns:
         The path, a `Path`.
 
     Raises:
-        ValueError: There are no models.
+        ValueError: There are no models, or no garment of the class ``start`` or ``towards``.
         browser.NotForThePage: The page cannot run a layer of a model; nothing is written.
         files.UnwritableFile: The file cannot be written.
     """
@@ -1135,15 +1148,22 @@ def write_page(models_, dataset, path, title="Latent Wardrobe: the explorer"):
         raise ValueError("there is nothing to explore; give a dict of name to model.")
     garments = np.concatenate([np.flatnonzero(dataset.test.labels == k)[:3] for k in range(len(dataset.class_names))])
     images, kinds = dataset.test.take(garments), dataset.test.labels[garments].tolist()
+    offered = [dataset.class_names[kind] for kind in kinds]
+    for name in (start, towards):
+        if name is not None and name not in offered:
+            raise ValueError(f"there is no garment of class {name!r}; there are: {', '.join(dict.fromkeys(offered))}.")
+    ways = "walk from one garment to another, or draw your own" if drawing else "or walk from one garment to another"
     content = browser.page(
         {
             "title": title,
-            "about": "Each model turns a garment into a few numbers and back. Move them, walk from one garment to "
-            "another, or draw your own. Everything is computed in this page.",
+            "about": "Each model turns a garment into a few numbers and back. "
+            f"Move them, {ways}. Everything is computed in this page.",
+            "drawing": drawing,
+            "open_maps": open_maps,
             "classes": list(dataset.class_names),
             "colours": [to_hex(colour) for colour in plotting.CLASS_COLOURS[: len(dataset.class_names)]],
             "labels": kinds,
-            "start": [kinds.index(kinds[-1]), 0],
+            "start": [offered.index(start or offered[-1]), offered.index(towards or offered[0])],
             "garments": browser.text(browser.deflated(np.rint(255 * images).astype("uint8"))),
             "models": [_for_the_page(name, model, dataset, images) for name, model in models_.items()],
         }

@@ -164,6 +164,24 @@ def test_a_page_is_written_with_its_models_and_garments(tiny, tmp_path):
     assert sorted(mine["order"]) == [0, 1, 2] and mine["says"][0].startswith("KL ")
 
 
+def test_a_page_begins_with_the_garments_asked_for(tiny, tmp_path):
+    mine = {"mine": models.dense_vae(3, (16,))}
+    options = {"start": "Bag", "towards": "Coat", "drawing": False, "open_maps": True}
+    data = data_of(widgets.write_page(mine, tiny, tmp_path / "page.html", **options).read_text(encoding="utf-8"))
+    assert [data["classes"][data["labels"][garment]] for garment in data["start"]] == ["Bag", "Coat"]
+    assert (data["drawing"], data["open_maps"]) == (False, True) and "draw your own" not in data["about"]
+    plain = data_of(widgets.write_page(mine, tiny, tmp_path / "plain.html").read_text(encoding="utf-8"))
+    assert [data["classes"][plain["labels"][garment]] for garment in plain["start"]] == ["Ankle boot", "T-shirt/top"]
+    assert (plain["drawing"], plain["open_maps"]) == (True, False) and "draw your own" in plain["about"]
+
+
+@pytest.mark.parametrize("options", [{"start": "Hat"}, {"towards": "Hat"}])
+def test_an_unknown_class_leaves_no_page(tiny, tmp_path, options):
+    with pytest.raises(ValueError, match="no garment of class 'Hat'; there are: T-shirt/top, "):
+        widgets.write_page({"mine": models.dense_vae(3, (16,))}, tiny, tmp_path / "page.html", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_model_is_no_page(tiny, tmp_path):
     with pytest.raises(ValueError, match="there is nothing to explore"):
         widgets.write_page({}, tiny, tmp_path / "page.html")

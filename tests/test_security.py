@@ -475,7 +475,7 @@ def requirement_lines(path):
 
 
 PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==\d+(\.\d+)*(\.?[a-z]+\d+)?")
-LISTS = [course.ROOT / "requirements.txt", course.ROOT / "tests" / "browser" / "requirements.txt"]
+LISTS = [course.ROOT / folder / "requirements.txt" for folder in ("", "tests/browser", "docs")]
 
 
 @pytest.mark.parametrize("path", LISTS, ids=lambda path: path.parent.name)

@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-TARGETS = {"help", "lab", "explore", "explorer", "voila", "kernel", "test", "bench", "setup"} | {
+TARGETS = {"help", "lab", "explore", "explorer", "site", "voila", "kernel", "test", "bench", "setup"} | {
     "checkpoints",
     "results",
     "sweeps",

@@ -249,7 +249,7 @@ function panel(model, index) {
     const title = `${back.length} latents that say less, or nothing`;
     section.append(make("details", {}, make("summary", {}, title), ...back.map((latent) => slider(model, index, latent))));
   }
-  section.append(make("details", {}, make("summary", {}, "Map of two latents"), map(model, index)));
+  section.append(make("details", { open: DATA.open_maps }, make("summary", {}, "Map of two latents"), map(model, index)));
   listeners.push(() => {
     paint(shown, model.decode(state.codes[index]));
     ownFigure.hidden = !state.own || !model.encode;
@@ -430,6 +430,9 @@ function controls() {
   return { element: make("div", {}, bar, make("div", { class: "pictures" }, figure(original, "held-out garment")), source), start };
 }
 
+// A page that shows this one in a frame can make the frame as high as what is in it.
+const tellHeight = () => parent.postMessage({ height: document.body.offsetHeight }, "*");
+
 async function begin() {
   const main = document.getElementById("explorer");
   const badge = make("p", { id: "badge", role: "status" }, "Checking this page against Python ...");
@@ -438,7 +441,7 @@ async function begin() {
   state.codes = models.map((model) => model.code(DATA.start[0]));
   const { element, start } = controls();
   main.replaceChildren(make("h1", {}, DATA.title), make("p", {}, DATA.about), badge, element,
-    make("div", { class: "models" }, ...models.map(panel), drawing()));
+    make("div", { class: "models" }, ...models.map(panel), ...(DATA.drawing ? [drawing()] : [])));
   const given = fromAddress();
   if (given) {
     state.codes = given;
@@ -448,6 +451,7 @@ async function begin() {
   past.length = 0;
   changed();
   document.body.dataset.ready = "yes";
+  if (parent !== window) new ResizeObserver(tellHeight).observe(document.body);
   const found = await Promise.all(models.map(proof));
   const worst = Math.max(...found);
   badge.className = worst <= TOLERANCE ? "good" : "bad";
