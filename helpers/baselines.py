@@ -43,6 +43,7 @@ class PCA:
         ValueError: There are fewer images or pixels than components.
     """
 
+    name = "PCA"
     is_variational = False
 
     def __init__(self, images, latent_dim=64):

@@ -18,8 +18,6 @@ import time
 import typing
 from pathlib import Path
 
-import numpy as np
-
 from helpers import baselines, checkpoints, course, data, models, training, widgets
 from helpers.making import release
 
@@ -57,14 +55,7 @@ class Tool:
 
 
 def _pca(dataset):
-    pca = baselines.PCA(dataset.train.images).keep(8)
-    mean = pca.decode(np.zeros((1, 8)))
-    components = (pca.decode(np.eye(8)) - mean).reshape(8, -1)
-    autoencoder = models.linear_autoencoder(8)
-    autoencoder.encoder.layers[-1].set_weights([components.T, -(mean.reshape(-1) @ components.T)])
-    last = next(layer for layer in autoencoder.decoder.layers if layer.weights)
-    last.set_weights([components, mean.reshape(-1)])
-    return {"PCA": autoencoder}
+    return {"PCA": baselines.PCA(dataset.train).keep(8)}
 
 
 def _untrained(dataset):
