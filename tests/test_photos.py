@@ -53,14 +53,15 @@ def test_brightness_is_the_distance_from_the_ground_as_a_share_of_what_lies_on_t
     np.testing.assert_allclose(image[:6], 0, atol=0.01)
 
 
-def test_uneven_light_and_noise_are_no_garment():
+@pytest.mark.parametrize("noise", [3, 9])
+def test_uneven_light_and_noise_are_no_garment(noise):
     rng = np.random.default_rng(1)
     light = np.linspace(170, 250, 300)[None] + np.linspace(-10, 10, 200)[:, None]
-    values = light + rng.normal(0, 3, (200, 300))
+    values = light + rng.normal(0, noise, (200, 300))
     values[60:120, 100:220] *= 0.4
     image = data.to_28(np.clip(values, 0, 255).astype("uint8"))[..., 0]
-    np.testing.assert_allclose(image[8:20, 1:27], 0.6, atol=0.06)
-    assert image[:6].max() < 0.05 and image[22:].max() < 0.05
+    np.testing.assert_allclose(image[8:20, 1:27], 0.6, atol=0.03 * noise)
+    assert image[:6].max() < 0.02 * noise and image[22:].max() < 0.02 * noise
 
 
 def test_dust_does_not_move_the_garment():
@@ -221,7 +222,5 @@ def test_garments_on_white_ground_are_recognised_as_the_originals_are(dataset, n
     assert np.mean(alike) >= 0.995, "polarity"
     net = classifier.load()
     before, after = (float(np.mean(net.classify(images) == labels)) for images in (originals, found))
-    print(
-        f"{n} garments: accuracy {before:.3f} of the originals, {after:.3f} of their photos; polarity {np.mean(alike):.4f}"
-    )
+    print(f"{n} garments: accuracy {before:.3f}, of their photos {after:.3f}; polarity right {np.mean(alike):.4f}")
     assert after >= before - 0.04
