@@ -25,29 +25,29 @@ SAMPLES = 50  # codes drawn for the importance-weighted bound
 NEIGHBOURS = 5
 
 
-def negative_elbo(model, train, seed=1):
+def _negative_elbo(model, train, seed):
     """Negative ELBO at beta = 1, in nats."""
     return lambda images: np.sum(metrics.elbo_per_image(model, images, seed=seed), axis=0)
 
 
-def importance_weighted(model, train, seed=1):
+def _importance_weighted(model, train, seed):
     """Minus the importance-weighted bound on log p(x) with 50 codes, in nats (Burda et al. 2015)."""
     return lambda images: -metrics.log_likelihood_per_image(model, images, SAMPLES, seed)
 
 
-def typicality(model, train, seed=1):
+def _typicality(model, train, seed):
     """How far the negative ELBO is from its mean over training images, in nats (Nalisnick et al. 2019)."""
-    cost = negative_elbo(model, train, seed)
+    cost = _negative_elbo(model, train, seed)
     typical = cost(train).mean()
     return lambda images: np.abs(cost(images) - typical)
 
 
-def squared_error(model, train, seed=1):
+def _squared_error(model, train, seed):
     """Squared error of the reconstruction, summed over pixels."""
     return lambda images: _squares(images - model.reconstruct(images))
 
 
-def excess(model, train, seed=1):
+def _excess(model, train, seed):
     """Nats that the reconstruction costs above the entropy of the image's own pixels."""
 
     def nats(images):
@@ -58,7 +58,7 @@ def excess(model, train, seed=1):
     return nats
 
 
-def unexplained(model, train, seed=1):
+def _unexplained(model, train, seed):
     """Squared error of the reconstruction over the image's own spread about its mean: 1 minus R squared."""
 
     def share(images):
@@ -69,7 +69,7 @@ def unexplained(model, train, seed=1):
     return share
 
 
-def code_distance(model, train, seed=1):
+def _code_distance(model, train, seed):
     """Squared Mahalanobis distance of the code from those of training images (Lee et al. 2018, without classes)."""
     codes = metrics.codes_of(model, train).astype("float64")
     mean, covariance = codes.mean(axis=0), np.cov(codes.T).reshape(codes.shape[1], -1)
@@ -83,7 +83,7 @@ def code_distance(model, train, seed=1):
     return distance
 
 
-def nearest_codes(model, train, seed=1):
+def _nearest_codes(model, train, seed):
     """Distance of the code from the fifth nearest code of a training image."""
     near = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(train)), algorithm="brute")
     near.fit(metrics.codes_of(model, train))
@@ -96,17 +96,14 @@ def _squares(difference):
 
 # By name: a function of (model, training images, seed) that returns a function of images (n, 28, 28, 1) to (n,).
 SCORES = {
-    score.__name__: score
-    for score in (
-        negative_elbo,
-        importance_weighted,
-        typicality,
-        squared_error,
-        excess,
-        unexplained,
-        code_distance,
-        nearest_codes,
-    )
+    "negative_elbo": _negative_elbo,
+    "importance_weighted": _importance_weighted,
+    "typicality": _typicality,
+    "squared_error": _squared_error,
+    "excess": _excess,
+    "unexplained": _unexplained,
+    "code_distance": _code_distance,
+    "nearest_codes": _nearest_codes,
 }
 OF_ANY_MODEL = ("squared_error", "excess", "unexplained", "code_distance", "nearest_codes")  # the others need a VAE
 

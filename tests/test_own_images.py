@@ -563,3 +563,12 @@ def test_without_pyarrow_parquet_says_what_to_install(tmp_path, monkeypatch):
     (tmp_path / "some.parquet").write_bytes(b"PAR1")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     refused(tmp_path / "some.parquet", "needs the package pyarrow", "pip install")
+
+
+def test_equal_images_are_found_exactly():
+    levels = np.zeros((4096, 28, 28, 1), "uint8")
+    levels[:, 0, 7, 0], levels[:, 0, 15, 0] = np.divmod(np.arange(4096) % 2048, 64)  # sums of words collide easily here
+    expected = np.arange(4096) % 2048
+    assert np.array_equal(data.identity.first_alike(levels), expected)
+    assert np.array_equal(data.identity.first_alike(levels[..., 0]), expected)
+    assert len(data.identity.first_alike(levels[:0])) == 0
