@@ -4,7 +4,8 @@ Settings a reader can make, all through environment variables:
 
 ====================  ==========================================================================
 ``FASHION_MNIST_DIR``  folder with the four original Fashion-MNIST files
-``COURSE_DATA``        ``wardrobe``: use the drawn stand-in; ``fashion-mnist``: never fall back to it
+``COURSE_DATA``        ``wardrobe``: use the drawn stand-in; ``fashion-mnist``: never fall back to it; ``mnist``, or
+                       the path of images of your own
 ``COURSE_TRAIN``       ``1``: ``load_or_train`` trains every model from scratch, opens no stored one
 ``KERAS_BACKEND``      another Keras backend; ``tensorflow`` is the default and the tested one
 ``KERAS_HOME``         Keras' own folder, in whose cache the data set may lie already; ``~/.keras`` by default
@@ -34,6 +35,7 @@ def _root():
 ROOT = _root()
 DATA = ROOT / "data"
 FASHION_MNIST = "fashion-mnist"  # the slug of the data set that the course's claims are about
+DATA_NAMES = ("wardrobe", FASHION_MNIST, "mnist")  # what can be opened by name
 
 
 @contextlib.contextmanager
@@ -355,18 +357,27 @@ def data_directory():
     A relative one is looked for in the current folder, which for a notebook is its own, and then in that of the course.
     """
     value = os.environ.get("FASHION_MNIST_DIR", "").strip()
-    if not value:
-        return None
-    folder = path_of(value)
-    return ROOT / folder if not folder.is_absolute() and not os.path.isdir(folder) else folder
+    return _here_or_in_the_course(path_of(value)) if value else None
+
+
+def _here_or_in_the_course(path):
+    return ROOT / path if not path.is_absolute() and not os.path.exists(path) else path
 
 
 def data_choice():
-    """Data set named by ``COURSE_DATA``: ``"wardrobe"``, ``"fashion-mnist"`` or None where it is not set."""
+    """Data set named by ``COURSE_DATA``: a name of `DATA_NAMES`, the Path of images, or None where it is not set.
+
+    Raises:
+        ValueError: It is neither a name nor a path where something lies.
+    """
     value = os.environ.get("COURSE_DATA", "").strip()
-    if value not in ("", "wardrobe", "fashion-mnist"):
-        raise ValueError(f"COURSE_DATA is {value!r}; set it to wardrobe or fashion-mnist, or not at all.")
-    return value or None
+    if value in ("", *DATA_NAMES):
+        return value or None
+    path = _here_or_in_the_course(path_of(value))
+    if not os.path.exists(path):
+        names = ", ".join(DATA_NAMES)
+        raise ValueError(f"COURSE_DATA is {value!r}; set it to {names}, or the path of your images, or not at all.")
+    return path
 
 
 def keras_home():

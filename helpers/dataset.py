@@ -1,4 +1,4 @@
-"""What a data set is here: ten classes of garments, three splits that share no image."""
+"""What a data set is here: images of 28 x 28 grey pixels, their classes, three splits that share no image."""
 
 import functools
 import weakref
@@ -22,6 +22,7 @@ CLASS_NAMES = (
     "Bag",
     "Ankle boot",
 )
+UNLABELLED = "unlabelled"  # the one class of a data set without labels
 
 
 class Split:
@@ -33,27 +34,29 @@ class Split:
     Args:
         images: Grey values in [0, 1], float32 (n, 28, 28, 1), or grey levels from 0 to 255, uint8 of that shape. Levels
             take a quarter of the memory; `images` makes values of them.
-        labels: Class indices 0 to 9, int64 (n,).
+        labels: Class indices from 0, int64 (n,); 0 for all images where nobody has said what they show.
+        class_names: Tuple of str, the classes by index; those of Fashion-MNIST where nothing else is said.
 
     Attributes:
-        labels: Class indices 0 to 9, int64 (n,).
+        labels: Class indices from 0, int64 (n,).
+        class_names: Tuple of str.
 
     Raises:
         ValueError: The two arrays do not have these shapes and types.
     """
 
-    def __init__(self, images, labels):
+    def __init__(self, images, labels, class_names=CLASS_NAMES):
         images, labels = np.asarray(images).view(), np.asarray(labels).view()
         if images.dtype not in (np.float32, np.uint8) or images.ndim != 4 or images.shape[1:] != IMAGE_SHAPE:
             raise ValueError(f"images must be float32 or uint8 (n, 28, 28, 1), not {images.dtype} {images.shape}.")
         if labels.dtype != np.int64 or labels.shape != images.shape[:1]:
             raise ValueError(f"labels must be int64 {images.shape[:1]}, not {labels.dtype} {labels.shape}.")
         images.flags.writeable = labels.flags.writeable = False
-        self._stored, self._labels = images, labels
+        self._stored, self._labels, self.class_names = images, labels, tuple(class_names)
         self._kept = self._shared = None
 
     def __reduce__(self):
-        return Split, (self._stored, self._labels)
+        return Split, (self._stored, self._labels, self.class_names)
 
     @property
     def labels(self):
@@ -118,7 +121,7 @@ class Split:
             raise ValueError(f"Cannot take the first {n!r} images: name a whole number, 1 to {len(self):,}.")
         stored = self._stored[:n]
         # Levels are copied, so that those of the whole can go once nobody else needs them.
-        return Split(stored.copy() if stored.dtype == np.uint8 else stored, self.labels[:n])
+        return Split(stored.copy() if stored.dtype == np.uint8 else stored, self.labels[:n], self.class_names)
 
     def take(self, rows):
         """Some of the images, which alone become floats.
@@ -137,7 +140,7 @@ class Split:
         """The images of one class, in their order here.
 
         Args:
-            k: Class index, an int from 0 to 9.
+            k: Class index, an int from 0.
 
         Returns:
             Images, float32 (m, 28, 28, 1): a new array, which may be written to.
@@ -145,16 +148,16 @@ class Split:
         Raises:
             ValueError: There is no such class.
         """
-        return self.take(self.labels == _class(k))
+        return self.take(self.labels == _class(k, self.class_names))
 
 
-def _class(k):
+def _class(k, class_names):
     """A class index, or an error where it is none."""
-    last = len(CLASS_NAMES) - 1
+    last = len(class_names) - 1
     if not _is_integer(k) or not 0 <= k <= last:
         raise ValueError(
             f"There is no class {k!r}: class indices are whole numbers, "
-            f"0 ({CLASS_NAMES[0]}) to {last} ({CLASS_NAMES[last]})."
+            f"0 ({class_names[0]}) to {last} ({class_names[last]})."
         )
     return k
 
@@ -174,11 +177,12 @@ class Dataset:
     Attributes:
         name: Name for people, ``"Fashion-MNIST"``.
         slug: Name for files, ``"fashion-mnist"``.
-        class_names: Tuple of 10 str; ``class_names[label]`` is the garment.
-        train: Split to fit on, 55,000 images, in a fixed shuffled order.
-        validation: Split for choices, 5,000 images, 500 of each class.
-        test: Split for final numbers only, the 10,000 published test images in their order.
+        class_names: Tuple of str; ``class_names[label]`` is the garment. Without labels it is ``("unlabelled",)``.
+        train: Split to fit on, in a fixed shuffled order; of Fashion-MNIST 55,000 images.
+        validation: Split for choices, stratified; of Fashion-MNIST 5,000 images, 500 of each class.
+        test: Split for final numbers only; of Fashion-MNIST the 10,000 published test images in their order.
         source: The kind of place the files came from, never a path of the machine.
+        notes: Tuple of sentences: what was done to the images on their way in.
     """
 
     name: str
@@ -188,6 +192,12 @@ class Dataset:
     validation: Split
     test: Split
     source: str
+    notes: tuple = ()
+
+    @property
+    def is_labelled(self):
+        """False where nobody has said what the images show: all of them are then of one class, "unlabelled"."""
+        return self.class_names != (UNLABELLED,)
 
     def __repr__(self):
         return (
@@ -220,7 +230,7 @@ class Dataset:
         """The same Dataset to train on without one class: the test images keep it, so that it can be met anew.
 
         Args:
-            k: Class index, an int from 0 to 9.
+            k: Class index, an int from 0.
 
         Raises:
             ValueError: There is no such class.
@@ -228,8 +238,8 @@ class Dataset:
         kept = {}
         for name in ("train", "validation"):
             split = getattr(self, name)
-            others = split.labels != _class(k)
-            kept[name] = Split(split.stored[others], split.labels[others])
+            others = split.labels != _class(k, self.class_names)
+            kept[name] = Split(split.stored[others], split.labels[others], split.class_names)
         return replace(self, **kept)
 
 

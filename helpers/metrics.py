@@ -703,7 +703,11 @@ def linear_probe(codes_train, labels_train, codes_test, labels_test):
 
     Returns:
         An `Estimate` over test images.
+
+    Raises:
+        ValueError: All training labels are of one class.
     """
+    _classes_differ(labels_train)
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     with threadpool_limits(1):  # so small a problem: on a busy machine threads mostly wait for each other
         return _accuracy(probe.fit(codes_train, labels_train), codes_test, labels_test)
@@ -723,9 +727,21 @@ def nearest_neighbours_accuracy(codes_train, labels_train, codes_test, labels_te
 
     Returns:
         An `Estimate` over test images.
+
+    Raises:
+        ValueError: All training labels are of one class.
     """
+    _classes_differ(labels_train)
     voters = KNeighborsClassifier(neighbours, algorithm="brute")
     return _accuracy(voters.fit(codes_train, labels_train), codes_test, labels_test)
+
+
+def _classes_differ(labels):
+    if len(np.unique(labels)) < 2:
+        raise ValueError(
+            "this measure needs labels of two classes or more, and all labels here are of one class. Has the data set "
+            "none (dataset.is_labelled)?"
+        )
 
 
 def _accuracy(fitted, codes, labels):

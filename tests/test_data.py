@@ -899,13 +899,13 @@ def test_two_downloads_at_once_do_not_harm_each_other(tiny, server):
 
 
 def stop_while_receiving(monkeypatch, error):
-    pieces = download._pieces
+    pieces = download.received
 
     def interrupted(*args):
         yield next(pieces(*args))
         raise error
 
-    monkeypatch.setattr(download, "_pieces", interrupted)
+    monkeypatch.setattr(download, "received", interrupted)
 
 
 def stop_at(name):

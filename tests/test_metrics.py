@@ -984,3 +984,10 @@ def test_grey_levels_that_were_not_divided_are_refused(measure, kind):
     x = smooth_images(8, seed=1)
     with pytest.raises(ValueError, match="run from .* expected .0, 1.. Divide grey levels by 255"):
         measure((255 * x).astype(kind), x)
+
+
+@pytest.mark.parametrize("measure", [metrics.linear_probe, metrics.nearest_neighbours_accuracy])
+def test_measures_of_classes_refuse_a_data_set_without_labels(measure):
+    codes, none = np.random.default_rng(0).random((20, 2)), np.zeros(20, "int64")
+    with pytest.raises(ValueError, match="needs labels of two classes or more.*is_labelled"):
+        measure(codes, none, codes, none)

@@ -68,7 +68,7 @@ def fetch(target=None, mirrors=None, timeout=10.0, limit=300.0, verbose=True):
         for mirror in sorted(mirrors, key=failed.__contains__):  # those that failed before come last
             try:
                 _download(mirror, file, target, timeout, limit, verbose)
-            except _MirrorError as error:
+            except MirrorError as error:
                 failed.add(mirror)
                 failures.append(error)
                 if verbose:
@@ -105,7 +105,7 @@ def ask_mirrors(mirrors=None, seconds=6.0, wanted=published.FILES[0]):
             error.close()  # an answer too, if not the best; `fetch` will say more
             answers.put(None)
         except (OSError, HTTPException, ValueError) as error:
-            answers.put(_MirrorError(f"{urlsplit(mirror).netloc or mirror}: {reason(error)}"))
+            answers.put(MirrorError(f"{urlsplit(mirror).netloc or mirror}: {reason(error)}"))
         else:
             answers.put(None)
 
@@ -116,7 +116,7 @@ def ask_mirrors(mirrors=None, seconds=6.0, wanted=published.FILES[0]):
         try:
             failure = answers.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
-            failures.append(_MirrorError(f"the others: no answer in {seconds:g} seconds"))
+            failures.append(MirrorError(f"the others: no answer in {seconds:g} seconds"))
             break
         if failure is None:
             return
@@ -124,7 +124,7 @@ def ask_mirrors(mirrors=None, seconds=6.0, wanted=published.FILES[0]):
     raise _nowhere(wanted, failures)
 
 
-class _MirrorError(Exception):
+class MirrorError(Exception):
     """One mirror could not deliver one file; the next may."""
 
 
@@ -133,7 +133,7 @@ def _download(mirror, file, target, timeout, limit, verbose):
     path = target / file.name
     try:
         # Opened before the mirror is asked: a folder that cannot be written is known at once.
-        pieces = contextlib.closing(_pieces(mirror, file, timeout, limit, verbose))
+        pieces = contextlib.closing(received(mirror, file, timeout, limit, verbose))
         with files.written_aside(path) as part, open(part, "wb") as stream, pieces as arriving:
             for piece in arriving:
                 stream.write(piece)
@@ -143,8 +143,22 @@ def _download(mirror, file, target, timeout, limit, verbose):
             raise _unwritable(target, error) from error
 
 
-def _pieces(mirror, file, timeout, limit, verbose):
-    """The published bytes of one file, piece by piece; raises _MirrorError unless they are all right."""
+def received(mirror, file, timeout, limit, verbose):
+    """Receive one published file from one mirror, piece by piece.
+
+    Args:
+        mirror: Base address.
+        file: The `published.File`.
+        timeout: Seconds to wait for a connection, and for each next piece of data.
+        limit: Seconds that the mirror may take.
+        verbose: Whether to show a progress bar.
+
+    Yields:
+        Bytes.
+
+    Raises:
+        MirrorError: Not all of them are right.
+    """
     url = mirror.rstrip("/") + "/" + file.name
     host = urlsplit(url).netloc or mirror
     digest = hashlib.md5(usedforsecurity=False)
@@ -158,31 +172,31 @@ def _pieces(mirror, file, timeout, limit, verbose):
         except (OSError, HTTPException, ValueError) as error:
             if isinstance(error, urllib.error.HTTPError):
                 error.close()  # it is a response too, with an open connection
-            raise _MirrorError(f"{host}: {reason(error)}") from error
+            raise MirrorError(f"{host}: {reason(error)}") from error
         with response:
             promised = response.headers.get("Content-Length")
             if promised is not None and promised != str(file.size):
-                raise _MirrorError(f"{host}: offers {promised} bytes instead of {file.size:,}")
+                raise MirrorError(f"{host}: offers {promised} bytes instead of {file.size:,}")
             while True:
                 if time.monotonic() > deadline:
-                    raise _MirrorError(f"{host}: too slow, {got:,} of {file.size:,} bytes in {limit:g} s")
+                    raise MirrorError(f"{host}: too slow, {got:,} of {file.size:,} bytes in {limit:g} s")
                 try:
                     # read1 returns what has arrived; read would wait until the piece is full.
                     piece = response.read1(min(_CHUNK, file.size + 1 - got))
                 except (OSError, HTTPException, ValueError) as error:
-                    raise _MirrorError(f"{host}: {reason(error)}, after {got:,} bytes") from error
+                    raise MirrorError(f"{host}: {reason(error)}, after {got:,} bytes") from error
                 if not piece:
                     break
                 got += len(piece)
                 if got > file.size:
-                    raise _MirrorError(f"{host}: sends more than the {file.size:,} bytes published")
+                    raise MirrorError(f"{host}: sends more than the {file.size:,} bytes published")
                 digest.update(piece)
                 bar.update(len(piece))
                 yield piece
     if got < file.size:
-        raise _MirrorError(f"{host}: cut off, {got:,} of {file.size:,} bytes")
+        raise MirrorError(f"{host}: cut off, {got:,} of {file.size:,} bytes")
     if digest.hexdigest() != file.md5:
-        raise _MirrorError(f"{host}: wrong content, MD5 {digest.hexdigest()} instead of {file.md5}")
+        raise MirrorError(f"{host}: wrong content, MD5 {digest.hexdigest()} instead of {file.md5}")
 
 
 def _unwritable(target, error):

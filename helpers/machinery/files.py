@@ -281,15 +281,22 @@ def _unzipped(content, max_bytes):
                 raise ValueError(f"{entry.filename!r} is packed by another method")
             with archive.open(entry) as file:
                 # Asked for the promised size, zipfile unpacks no more, and compares the checksum at its end.
-                arrays[key] = _plain_array(file.read(entry.file_size))
+                arrays[key] = plain_array(file.read(entry.file_size))
     return arrays
 
 
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
-def _plain_array(packed):
-    """An array from the bytes of a ``.npy`` file. Its size is compared with theirs before any memory is taken."""
+def plain_array(packed):
+    """An array from the bytes of a ``.npy`` file. Its size is compared with theirs before any memory is taken.
+
+    Args:
+        packed: Bytes of the file.
+
+    Raises:
+        Exception: Whatever numpy finds wrong with them, and ValueError where they hold no plain numbers or text.
+    """
     file = io.BytesIO(packed)
     shape, is_fortran, dtype = _HEADERS[np.lib.format.read_magic(file)](file)
     if dtype.kind not in "biufU" or dtype.names or dtype.subdtype:
