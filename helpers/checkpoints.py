@@ -45,9 +45,9 @@ class Plan:
     recipe: dict
     bits: int = 16
 
-    def build(self):
-        """The model, untrained."""
-        return getattr(models, self.model)(**self.arguments)
+    def build(self, **others):
+        """The model, untrained; ``others``, such as a seed, stand in the place of its own arguments."""
+        return getattr(models, self.model)(**self.arguments | others)
 
     def configuration(self, data=course.FASHION_MNIST):
         """All of it as a dict that JSON can hold, as used on a data set, defaults of the recipe spelled out."""
@@ -146,6 +146,20 @@ PLANS = {
     "conv_vae_32": Plan(
         "S3's VAE: convolutions, residual decoder, 32 codes",
         "conv_vae",
+        {"latent_dim": 32},
+        {**_COSINE, "epochs": 36},
+        bits=8,
+    ),
+    "dense_cvae_10": Plan(
+        "dense_vae_10 told the class: label to encoder and decoder",
+        "dense_conditional_vae",
+        {"latent_dim": 10, **_WIDE},
+        {**_COSINE, "epochs": 60},
+        bits=8,
+    ),
+    "conv_cvae_32": Plan(
+        "conv_vae_32 told the class: label to encoder and decoder",
+        "conv_conditional_vae",
         {"latent_dim": 32},
         {**_COSINE, "epochs": 36},
         bits=8,
@@ -324,7 +338,7 @@ def load(name, data=course.FASHION_MNIST, custom_objects=None):
             Keras; only for models that `save` kept.
 
     Returns:
-        A `models.Autoencoder` or a `models.VAE`.
+        A `models.Autoencoder`, a `models.VAE` or a `models.ConditionalVAE`.
 
     Raises:
         KeyError: There is no such name.
@@ -340,37 +354,63 @@ def load(name, data=course.FASHION_MNIST, custom_objects=None):
     return model
 
 
-def train(name, dataset, verbose=True):
+def train(name, dataset, verbose=True, seed=None):
     """Train a model by its plan; an interrupted training goes on where it was.
 
     Args:
         name: One of `names`.
         dataset: A `data.Dataset`.
         verbose: Whether to show progress.
+        seed: Seeds first weights, noise and the order of the images; None takes that of the plan.
 
     Returns:
         Tuple (model with weights rounded as stored, history).
     """
-    model = plan(name).build()
+    seeded = {} if seed is None else {"seed": seed}
+    model = plan(name).build(**seeded)
     history = training.fit(
         model,
         dataset,
-        state=state_file(name, dataset),
+        state=state_file(name, dataset, seed),
         verbose=verbose,
-        **training.recipe_on(dataset.slug, plan(name).recipe),
+        **training.recipe_on(dataset.slug, plan(name).recipe) | seeded,
     )
     weights.round_weights(model, bits_on(dataset.slug, name))
     return model, history
 
 
-def state_file(name, dataset):
+def state_file(name, dataset, seed=None):
     """Path at which an unfinished training of a model keeps its state.
 
     Args:
         name: One of `names`.
         dataset: The `data.Dataset` it is trained on.
+        seed: Seed of the training; None is that of the plan.
     """
-    return runs_of(dataset) / f"{name}.state.npz"
+    return runs_of(dataset) / f"{name}{'' if seed is None else f'.seed_{seed}'}.state.npz"
+
+
+def trained_with_seed(name, dataset, seed, verbose=True):
+    """A model of a plan, trained with a seed of its own: kept in ``data/runs``, so that it is trained once.
+
+    Args:
+        name: One of `names`.
+        dataset: A `data.Dataset`.
+        seed: Seeds first weights, noise and the order of the images.
+        verbose: Whether to show progress.
+
+    Returns:
+        The model, its weights rounded as those of shipped models are.
+    """
+    path = runs_of(dataset) / f"seed_{seed}" / f"{name}.npz"
+    if not path.with_suffix(".json").exists():
+        model, history = train(name, dataset, verbose, seed)
+        store(model, name, history, dataset, folder=path.parent)
+        state_file(name, dataset, seed).unlink(missing_ok=True)
+    model = plan(name).build(seed=seed)
+    about = weights.read_manifest(path.with_suffix(".json"), plan(name).configuration(dataset.slug), _REMEDY)
+    weights.restore(model, path, about, _REMEDY)
+    return model
 
 
 def load_or_train(name, dataset):
@@ -384,7 +424,7 @@ def load_or_train(name, dataset):
         dataset: A `data.Dataset`.
 
     Returns:
-        A `models.Autoencoder` or a `models.VAE`.
+        A `models.Autoencoder`, a `models.VAE` or a `models.ConditionalVAE`.
     """
     plan(name)
     training.check_splits(dataset)
