@@ -45,6 +45,11 @@ class Plan:
     recipe: dict
     bits: int = 16
 
+    @property
+    def is_conditional(self):
+        """Whether the model is told the class of an image."""
+        return self.model.endswith("conditional_vae")
+
     def build(self, **others):
         """The model, untrained; ``others``, such as a seed, stand in the place of its own arguments."""
         return getattr(models, self.model)(**self.arguments | others)
@@ -60,7 +65,7 @@ def bits_on(data, name):
 
     Args:
         data: The `Dataset.slug` of the data it was trained on.
-        name: One of `names`.
+        name: Name of a plan.
 
     Returns:
         Either 16 or 8.
@@ -212,9 +217,13 @@ PLANS = {
 }
 
 
-def names():
-    """Names of all models the course ships, as a list."""
-    return list(PLANS)
+def names(conditional=False):
+    """Names of the models the course ships, as a list.
+
+    Args:
+        conditional: Whether those that are told the class of an image are meant, or those that are not.
+    """
+    return [name for name, plan in PLANS.items() if plan.is_conditional == conditional]
 
 
 def plan(name):
@@ -245,7 +254,7 @@ def store(model, name, history, dataset, metrics=None, folder=None):
 
     Args:
         model: The trained model of that name.
-        name: One of `names`.
+        name: Name of a plan.
         history: What `training.fit` returned.
         dataset: The `data.Dataset` it was trained on.
         metrics: Dict of numbers measured on held-out images, or None.
@@ -312,7 +321,7 @@ def manifest(name, data=course.FASHION_MNIST):
     """The manifest of a model as a dict.
 
     Args:
-        name: One of `names`, or a name that was given to `save`.
+        name: Name of a plan, or a name that was given to `save`.
         data: The `Dataset` it was trained on, or its slug; of no meaning for a reader's own model.
 
     Raises:
@@ -332,7 +341,7 @@ def load(name, data=course.FASHION_MNIST, custom_objects=None):
     """Build a model and open its stored weights.
 
     Args:
-        name: One of `names`, or a name that was given to `save`.
+        name: Name of a plan, or a name that was given to `save`.
         data: The `Dataset` it was trained on, or its slug; of no meaning for a reader's own model.
         custom_objects: Dict of name to class or function, for layers of a reader's own that are not registered with
             Keras; only for models that `save` kept.
@@ -358,7 +367,7 @@ def train(name, dataset, verbose=True, seed=None):
     """Train a model by its plan; an interrupted training goes on where it was.
 
     Args:
-        name: One of `names`.
+        name: Name of a plan.
         dataset: A `data.Dataset`.
         verbose: Whether to show progress.
         seed: Seeds first weights, noise and the order of the images; None takes that of the plan.
@@ -383,7 +392,7 @@ def state_file(name, dataset, seed=None):
     """Path at which an unfinished training of a model keeps its state.
 
     Args:
-        name: One of `names`.
+        name: Name of a plan.
         dataset: The `data.Dataset` it is trained on.
         seed: Seed of the training; None is that of the plan.
     """
@@ -394,7 +403,7 @@ def trained_with_seed(name, dataset, seed, verbose=True):
     """A model of a plan, trained with a seed of its own: kept in ``data/runs``, so that it is trained once.
 
     Args:
-        name: One of `names`.
+        name: Name of a plan.
         dataset: A `data.Dataset`.
         seed: Seeds first weights, noise and the order of the images.
         verbose: Whether to show progress.
@@ -420,7 +429,7 @@ def load_or_train(name, dataset):
     trains the same model, this one waits for it.
 
     Args:
-        name: One of `names`.
+        name: Name of a plan.
         dataset: A `data.Dataset`.
 
     Returns:

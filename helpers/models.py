@@ -798,7 +798,9 @@ class ConditionalVAE(VAE):
         least = NO_LABEL if self.label_dropout else 0
         if labels.size and not least <= labels.min() <= labels.max() < self.classes:
             untold = (
-                "" if least or labels.min() != NO_LABEL else " A net that can do without labels has label_dropout above 0."
+                ""
+                if least or labels.min() != NO_LABEL
+                else " A net that can do without labels has label_dropout above 0."
             )
             raise ValueError(
                 f"labels run from {labels.min()} to {labels.max()}; class indices go from 0 to {self.classes - 1}.{untold}"

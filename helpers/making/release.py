@@ -7,7 +7,19 @@ import time
 import numpy as np
 import pandas as pd
 
-from helpers import baselines, checkpoints, classifier, course, data, interpolation, metrics, plotting, priors, widgets
+from helpers import (
+    baselines,
+    checkpoints,
+    classifier,
+    conditional,
+    course,
+    data,
+    interpolation,
+    metrics,
+    plotting,
+    priors,
+    widgets,
+)
 from helpers.machinery import files, progress, weights
 from helpers.making import experiments
 
@@ -21,7 +33,7 @@ def ship(names, dataset, again=False):
     """Train, measure and store models; those stored already are passed over.
 
     Args:
-        names: Names from `checkpoints.names`, and `classifier.NAME`.
+        names: Names of plans, and `classifier.NAME`.
         dataset: A `data.Dataset`.
         again: Whether to train also what is stored.
     """
@@ -35,7 +47,8 @@ def ship(names, dataset, again=False):
             classifier.ship(dataset)
             continue
         model, history = checkpoints.train(name, dataset)
-        checkpoints.store(model, name, history, dataset, metrics.measure(model, dataset), folder)
+        measure = conditional.measure if model.is_conditional else metrics.measure
+        checkpoints.store(model, name, history, dataset, measure(model, dataset), folder)
         checkpoints.state_file(name, dataset).unlink(missing_ok=True)
 
 
@@ -178,7 +191,7 @@ def main(arguments=None):
     elif chosen.what == "explorer":
         explorer(dataset)
     else:
-        ship(chosen.names or [*checkpoints.names(), classifier.NAME], dataset, chosen.again)
+        ship(chosen.names or [*checkpoints.PLANS, classifier.NAME], dataset, chosen.again)
     return 0
 
 
