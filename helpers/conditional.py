@@ -12,12 +12,11 @@ import pandas as pd
 from scipy.special import log_softmax, logsumexp
 from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from helpers import losses, metrics, seeds, wardrobe
+from helpers import metrics, seeds, wardrobe
 from helpers.dataset import IMAGE_SHAPE, Split, check_images
 from helpers.machinery.backend import keras, layers, ops
 from helpers.metrics import Estimate

@@ -792,8 +792,8 @@ class ConditionalVAE(VAE):
             labels = labels[:, 0]
         if labels.dtype.kind not in "iu" or labels.shape not in ((), (n,)):
             raise ValueError(
-                f"labels are {labels.dtype} of shape {labels.shape}; expected one class index, a whole number, for each "
-                f"of {n:,} images."
+                f"labels are {labels.dtype} of shape {labels.shape}; expected one class index, a whole number, for "
+                f"each of {n:,} images."
             )
         least = NO_LABEL if self.label_dropout else 0
         if labels.size and not least <= labels.min() <= labels.max() < self.classes:
@@ -803,7 +803,8 @@ class ConditionalVAE(VAE):
                 else " A net that can do without labels has label_dropout above 0."
             )
             raise ValueError(
-                f"labels run from {labels.min()} to {labels.max()}; class indices go from 0 to {self.classes - 1}.{untold}"
+                f"labels run from {labels.min()} to {labels.max()}; class indices go from 0 to {self.classes - 1}."
+                f"{untold}"
             )
         return np.broadcast_to(labels.astype("int32"), (n,))
 
