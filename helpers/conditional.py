@@ -90,19 +90,20 @@ def log_likelihoods(cvae, images, samples=1, seed=1, importance_weighted=False):
     return np.stack([bound(cvae.of_class(label)) for label in range(cvae.classes)], axis=1)
 
 
-def likelihoods_per_image(log_p, labels):
+def likelihoods_per_image(log_p, labels, frequencies=None):
     """Conditional, joint and marginal negative log-likelihood of each image, and the model as a classifier.
 
-    Classes count as equally frequent. By Bayes' rule p(y | x) is p(x | y) over its sum, so that image by image
-    joint - marginal = cross-entropy of p(y | x): what a label costs is what the model could not have told by itself.
+    By Bayes' rule p(y | x) is p(x | y) p(y) over its sum, so that image by image joint - marginal = cross-entropy of
+    p(y | x): what a label costs is what the model could not have told by itself.
 
     Args:
         log_p: Bounds on log p(x | y) from `log_likelihoods`, (n, classes).
         labels: True class index of each image, (n,).
+        frequencies: The p(y), (classes,), which sum to 1; None takes all classes as equally frequent.
 
     Returns:
         A pandas DataFrame with one row for each image: conditional, joint, marginal and cross_entropy, in nats, and
-        accuracy, 1 where the class with the largest p(x | y) is the true one.
+        accuracy, 1 where the class with the largest p(y | x) is the true one.
 
     Raises:
         ValueError: The shapes do not fit each other.
@@ -110,30 +111,31 @@ def likelihoods_per_image(log_p, labels):
     log_p, labels = np.asarray(log_p, "float64"), np.asarray(labels)
     if log_p.ndim != 2 or labels.shape != log_p.shape[:1]:
         raise ValueError(f"log_p has shape {log_p.shape} and labels {labels.shape}; expected (n, classes) and (n,).")
-    price = np.log(log_p.shape[1])
-    of_true = log_p[np.arange(len(labels)), labels]
+    frequencies = np.full(log_p.shape[1], 1 / log_p.shape[1]) if frequencies is None else np.asarray(frequencies)
+    joint, own = log_p + np.log(frequencies), (np.arange(len(labels)), labels)
     return pd.DataFrame(
         {
-            "conditional": -of_true,
-            "joint": price - of_true,
-            "marginal": price - logsumexp(log_p, axis=1),
-            "cross_entropy": -log_softmax(log_p, axis=1)[np.arange(len(labels)), labels],
-            "accuracy": (log_p.argmax(axis=1) == labels).astype("float64"),
+            "conditional": -log_p[own],
+            "joint": -joint[own],
+            "marginal": -logsumexp(joint, axis=1),
+            "cross_entropy": -log_softmax(joint, axis=1)[own],
+            "accuracy": (joint.argmax(axis=1) == labels).astype("float64"),
         }
     )
 
 
-def likelihoods(log_p, labels):
+def likelihoods(log_p, labels, frequencies=None):
     """Means of `likelihoods_per_image` over images.
 
     Args:
         log_p: Bounds on log p(x | y) from `log_likelihoods`, (n, classes).
         labels: True class index of each image, (n,).
+        frequencies: The p(y), (classes,); None takes all classes as equally frequent.
 
     Returns:
         Dict of the names of its columns to `metrics.Estimate`.
     """
-    return {name: Estimate.of(column) for name, column in likelihoods_per_image(log_p, labels).items()}
+    return {name: Estimate.of(column) for name, column in likelihoods_per_image(log_p, labels, frequencies).items()}
 
 
 def measure(cvae, dataset, seed=1):

@@ -177,8 +177,10 @@ def main(arguments=None):
             "importance_weighted": experiments.estimate_likelihoods,
             "evaluation": experiments.evaluate_shipped,
             "samplers": experiments.judge_samplers,
+            "conditional": experiments.judge_conditional,
         }
-        for name in chosen.names or [*experiments.EXPERIMENTS, *experiments.COMPARISONS, *of_shipped]:
+        trainings = experiments.EXPERIMENTS | experiments.COMPARISONS | experiments.LABELS
+        for name in chosen.names or [*trainings, *of_shipped]:
             if name in of_shipped:
                 of_shipped[name](dataset, chosen.again)
             else:
