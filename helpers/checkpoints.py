@@ -45,9 +45,14 @@ class Plan:
     recipe: dict
     bits: int = 16
 
-    def build(self):
-        """The model, untrained."""
-        return getattr(models, self.model)(**self.arguments)
+    @property
+    def is_conditional(self):
+        """Whether the model is told the class of an image."""
+        return self.model.endswith("conditional_vae")
+
+    def build(self, **others):
+        """The model, untrained; ``others``, such as a seed, stand in the place of its own arguments."""
+        return getattr(models, self.model)(**self.arguments | others)
 
     def configuration(self, data=course.FASHION_MNIST):
         """All of it as a dict that JSON can hold, as used on a data set, defaults of the recipe spelled out."""
@@ -60,7 +65,7 @@ def bits_on(data, name):
 
     Args:
         data: The `Dataset.slug` of the data it was trained on.
-        name: One of `names`.
+        name: Name of a plan.
 
     Returns:
         Either 16 or 8.
@@ -150,6 +155,20 @@ PLANS = {
         {**_COSINE, "epochs": 36},
         bits=8,
     ),
+    "dense_cvae_10": Plan(
+        "dense_vae_10 told the class, with a learned p(z | y)",
+        "dense_conditional_vae",
+        {"latent_dim": 10, **_WIDE, "prior": "learned"},
+        {**_COSINE, "epochs": 60},
+        bits=8,
+    ),
+    "conv_cvae_32": Plan(
+        "conv_vae_32 told the class, with a learned p(z | y)",
+        "conv_conditional_vae",
+        {"latent_dim": 32, "prior": "learned"},
+        {**_COSINE, "epochs": 36},
+        bits=8,
+    ),
     "conv_vae_2": Plan(
         "half the width, 2 codes, for the map",
         "conv_vae",
@@ -198,9 +217,13 @@ PLANS = {
 }
 
 
-def names():
-    """Names of all models the course ships, as a list."""
-    return list(PLANS)
+def names(conditional=False):
+    """Names of the models the course ships, as a list.
+
+    Args:
+        conditional: Whether those that are told the class of an image are meant, or those that are not.
+    """
+    return [name for name, plan in PLANS.items() if plan.is_conditional == conditional]
 
 
 def plan(name):
@@ -231,7 +254,7 @@ def store(model, name, history, dataset, metrics=None, folder=None):
 
     Args:
         model: The trained model of that name.
-        name: One of `names`.
+        name: Name of a plan.
         history: What `training.fit` returned.
         dataset: The `data.Dataset` it was trained on.
         metrics: Dict of numbers measured on held-out images, or None.
@@ -298,7 +321,7 @@ def manifest(name, data=course.FASHION_MNIST):
     """The manifest of a model as a dict.
 
     Args:
-        name: One of `names`, or a name that was given to `save`.
+        name: Name of a plan, or a name that was given to `save`.
         data: The `Dataset` it was trained on, or its slug; of no meaning for a reader's own model.
 
     Raises:
@@ -318,13 +341,13 @@ def load(name, data=course.FASHION_MNIST, custom_objects=None):
     """Build a model and open its stored weights.
 
     Args:
-        name: One of `names`, or a name that was given to `save`.
+        name: Name of a plan, or a name that was given to `save`.
         data: The `Dataset` it was trained on, or its slug; of no meaning for a reader's own model.
         custom_objects: Dict of name to class or function, for layers of a reader's own that are not registered with
             Keras; only for models that `save` kept.
 
     Returns:
-        A `models.Autoencoder` or a `models.VAE`.
+        A `models.Autoencoder`, a `models.VAE` or a `models.ConditionalVAE`.
 
     Raises:
         KeyError: There is no such name.
@@ -340,37 +363,63 @@ def load(name, data=course.FASHION_MNIST, custom_objects=None):
     return model
 
 
-def train(name, dataset, verbose=True):
+def train(name, dataset, verbose=True, seed=None):
     """Train a model by its plan; an interrupted training goes on where it was.
 
     Args:
-        name: One of `names`.
+        name: Name of a plan.
         dataset: A `data.Dataset`.
         verbose: Whether to show progress.
+        seed: Seeds first weights, noise and the order of the images; None takes that of the plan.
 
     Returns:
         Tuple (model with weights rounded as stored, history).
     """
-    model = plan(name).build()
+    seeded = {} if seed is None else {"seed": seed}
+    model = plan(name).build(**seeded)
     history = training.fit(
         model,
         dataset,
-        state=state_file(name, dataset),
+        state=state_file(name, dataset, seed),
         verbose=verbose,
-        **training.recipe_on(dataset.slug, plan(name).recipe),
+        **training.recipe_on(dataset.slug, plan(name).recipe) | seeded,
     )
     weights.round_weights(model, bits_on(dataset.slug, name))
     return model, history
 
 
-def state_file(name, dataset):
+def state_file(name, dataset, seed=None):
     """Path at which an unfinished training of a model keeps its state.
 
     Args:
-        name: One of `names`.
+        name: Name of a plan.
         dataset: The `data.Dataset` it is trained on.
+        seed: Seed of the training; None is that of the plan.
     """
-    return runs_of(dataset) / f"{name}.state.npz"
+    return runs_of(dataset) / f"{name}{'' if seed is None else f'.seed_{seed}'}.state.npz"
+
+
+def trained_with_seed(name, dataset, seed, verbose=True):
+    """A model of a plan, trained with a seed of its own: kept in ``data/runs``, so that it is trained once.
+
+    Args:
+        name: Name of a plan.
+        dataset: A `data.Dataset`.
+        seed: Seeds first weights, noise and the order of the images.
+        verbose: Whether to show progress.
+
+    Returns:
+        The model, its weights rounded as those of shipped models are.
+    """
+    path = runs_of(dataset) / f"seed_{seed}" / f"{name}.npz"
+    if not path.with_suffix(".json").exists():
+        model, history = train(name, dataset, verbose, seed)
+        store(model, name, history, dataset, folder=path.parent)
+        state_file(name, dataset, seed).unlink(missing_ok=True)
+    model = plan(name).build(seed=seed)
+    about = weights.read_manifest(path.with_suffix(".json"), plan(name).configuration(dataset.slug), _REMEDY)
+    weights.restore(model, path, about, _REMEDY)
+    return model
 
 
 def load_or_train(name, dataset):
@@ -380,11 +429,11 @@ def load_or_train(name, dataset):
     trains the same model, this one waits for it.
 
     Args:
-        name: One of `names`.
+        name: Name of a plan.
         dataset: A `data.Dataset`.
 
     Returns:
-        A `models.Autoencoder` or a `models.VAE`.
+        A `models.Autoencoder`, a `models.VAE` or a `models.ConditionalVAE`.
     """
     plan(name)
     training.check_splits(dataset)

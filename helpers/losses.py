@@ -213,6 +213,26 @@ def kl_per_latent(z_mean, z_log_var):
     return 0.5 * (ops.square(z_mean) + ops.exp(z_log_var) - 1 - z_log_var)
 
 
+def relative_to(z_mean, z_log_var, prior_mean, prior_log_var):
+    """A normal distribution in units of another, (z - prior_mean) / prior standard deviation.
+
+    A KL does not change with the units of z: that of the result to N(0, I), by `kl_per_latent` or `kl`, is that of
+    N(z_mean, exp(z_log_var)) to N(prior_mean, exp(prior_log_var)).
+
+    Args:
+        z_mean: Means, (B, latent_dim).
+        z_log_var: Logarithms of the variances, (B, latent_dim).
+        prior_mean: Means of the other, (B, latent_dim).
+        prior_log_var: Logarithms of its variances, (B, latent_dim).
+
+    Returns:
+        Tuple (mean, logarithm of the variance), each (B, latent_dim).
+    """
+    z_mean, prior_mean = _same_shape(z_mean, prior_mean, ("z_mean", "prior_mean"))
+    z_log_var, prior_log_var = _same_shape(z_log_var, prior_log_var, ("z_log_var", "prior_log_var"))
+    return (z_mean - prior_mean) * ops.exp(-0.5 * prior_log_var), z_log_var - prior_log_var
+
+
 def kl_below_free_bits(z_mean, z_log_var, free_bits, weights=None):
     """What the latents of a batch leave unused of their free nats: what free bits add to the mean of `kl`.
 

@@ -1,4 +1,4 @@
-"""Encoders, decoders, `Autoencoder`, `VAE`.
+"""Encoders, decoders, `Autoencoder`, `VAE`, `ConditionalVAE`.
 
 Every model is an encoder and a decoder, two ordinary Keras models, plus one loss. Images are
 float32 ``(B, 28, 28, 1)`` in [0, 1]; codes are float32 ``(B, latent_dim)``. Numpy goes in and
@@ -23,6 +23,7 @@ LIKELIHOODS = ("bernoulli", "gaussian", "optimal_gaussian", "continuous_bernoull
 # An encoder goes on in straight lines far from what it was trained on, and can state a standard deviation of e^300 for
 # an inverted garment. Its log variance is kept to where float32 can count; garments lie between -13 and 1.
 LOG_VAR_RANGE = (-80.0, 20.0)
+NO_LABEL = -1  # the label of an image whose class is not told
 SIGMA_OF_SQUARED_ERROR = math.sqrt(0.5)  # the sigma at which a Gaussian's loss is the plain squared error
 
 
@@ -47,13 +48,14 @@ def check_codes(z, latent_dim):
     return z
 
 
-def run_in_batches(function, array, batch_size=100):
+def run_in_batches(function, array, batch_size=100, beside=None):
     """Call a Keras model on an array piece by piece, so that memory stays bounded.
 
     Args:
         function: Function that takes a batch and returns a tensor or a list of tensors, whose first axis is the batch.
         array: Array (n, ...), or a `dataset.Split`, of which one batch at a time becomes floats.
         batch_size: Number of images in a call.
+        beside: Second array (n, ...), pieces of which the function gets as its second argument; None gives it one.
 
     Returns:
         A numpy array, or a tuple of arrays, with first axis n.
@@ -61,7 +63,9 @@ def run_in_batches(function, array, batch_size=100):
     n = len(array)
     if not n:  # TensorFlow's convolutions fail on an empty batch: ask for one row, keep none
         array = array.images if isinstance(array, Split) else array
-        one = run_in_batches(function, np.zeros((1, *array.shape[1:]), array.dtype), batch_size)
+        if beside is not None:
+            beside = np.zeros((1, *beside.shape[1:]), beside.dtype)
+        one = run_in_batches(function, np.zeros((1, *array.shape[1:]), array.dtype), batch_size, beside)
         return tuple(part[:0] for part in one) if isinstance(one, tuple) else one[:0]
     if isinstance(array, Split):
         batches = pieces(array, batch_size)
@@ -69,7 +73,7 @@ def run_in_batches(function, array, batch_size=100):
         batches = (array[i : i + batch_size] for i in range(0, n, batch_size))
     columns = None
     for i, batch in enumerate(batches):
-        found = function(batch)
+        found = function(batch) if beside is None else function(batch, beside[i * batch_size :][: len(batch)])
         several = isinstance(found, (list, tuple))
         parts = [ops.convert_to_numpy(part) for part in (found if several else [found])]
         columns = columns or [np.empty((n, *part.shape[1:]), part.dtype) for part in parts]
@@ -83,8 +87,9 @@ def _checked(images):
     return images if isinstance(images, Split) else check_images(images)
 
 
-def _check_parts(encoder, decoder, codes):
+def _check_parts(encoder, decoder, codes, conditional):
     """Build the two parts where they wait for their first input; raise ValueError unless they fit each other."""
+    label = [()] if conditional else []
     for part, name, size in ((encoder, "encoder", IMAGE_SHAPE), (decoder, "decoder", None)):
         if not isinstance(part, keras.Model):
             raise ValueError(f"{name} is a {type(part).__name__}; expected a Keras model.")
@@ -95,14 +100,16 @@ def _check_parts(encoder, decoder, codes):
                 f"{name} is a {type(part).__name__} whose layers cannot be looked through; "
                 "make it with keras.Sequential or keras.Model(inputs, outputs)."
             )
-    if [tuple(x.shape[1:]) for x in encoder.inputs] != [IMAGE_SHAPE]:
-        raise ValueError(f"encoder takes {_sizes(encoder.inputs)}; expected one image, {IMAGE_SHAPE}.")
+    if [tuple(x.shape[1:]) for x in encoder.inputs] not in ([IMAGE_SHAPE], [IMAGE_SHAPE, *label]):
+        wanted = f"one image, {IMAGE_SHAPE}" + (", and perhaps a label, ()" if conditional else "")
+        raise ValueError(f"encoder takes {_sizes(encoder.inputs)}; expected {wanted}.")
     found = [tuple(z.shape[1:]) for z in encoder.outputs]
     if len(found) != codes or len(set(found)) != 1 or len(found[0]) != 1:
         wanted = "z_mean and z_log_var, two outputs (latent_dim,)" if codes == 2 else "z, one output (latent_dim,)"
         raise ValueError(f"encoder gives {_sizes(encoder.outputs)}; expected {wanted}.")
-    if [tuple(z.shape[1:]) for z in decoder.inputs] != found[:1]:
-        raise ValueError(f"decoder takes {_sizes(decoder.inputs)}; the encoder gives codes {found[0]}.")
+    if [tuple(z.shape[1:]) for z in decoder.inputs] != [found[0], *label]:
+        wanted = f"codes {found[0]}" + ("; a label, (), comes second" if conditional else "")
+        raise ValueError(f"decoder takes {_sizes(decoder.inputs)}; the encoder gives {wanted}.")
     if [tuple(x.shape[1:]) for x in decoder.outputs] != [IMAGE_SHAPE]:
         raise ValueError(f"decoder gives {_sizes(decoder.outputs)}; expected one image, {IMAGE_SHAPE}.")
     last = decoder.layers[-1]
@@ -150,9 +157,10 @@ class _LatentModel(keras.Model):
     """What `Autoencoder` and `VAE` share: an encoder, a decoder, Keras' contract, and numpy at the door."""
 
     is_variational = False
+    is_conditional = False
 
     def __init__(self, encoder, decoder, name=None, dtype=None, trainable=True):
-        _check_parts(encoder, decoder, codes=2 if self.is_variational else 1)
+        _check_parts(encoder, decoder, codes=2 if self.is_variational else 1, conditional=self.is_conditional)
         super().__init__(name=name, dtype=dtype or _policy_of(encoder, decoder), trainable=trainable)
         self.encoder = encoder
         self.decoder = decoder
@@ -161,7 +169,8 @@ class _LatentModel(keras.Model):
         # The decoder in two steps, for exact losses from logits. Kept as functions, because Keras
         # would count the weights of a second model that shares them.
         output = decoder.layers[-1]
-        logits = keras.Model(decoder.inputs[0], output.input).__call__
+        inputs = decoder.inputs if self.is_conditional else decoder.inputs[0]
+        logits = keras.Model(inputs, output.input).__call__
         self._decoder_logits = lambda z, training: ops.cast(logits(z, training=training), "float32")
         self._output = output.__call__
         self._compiled_decoder = self.compile_again = None
@@ -312,17 +321,25 @@ class _LatentModel(keras.Model):
             pairs["validation_data: "] = (*given["validation_data"][:2], None)[:2]
         for name, (x, y) in pairs.items():
             try:
-                if _is_array(y):
-                    check_images(_to_numpy(y), name="targets")
-                if _is_array(x):
-                    check_inputs(_to_numpy(x)) if y is not None or not has_target else check_images(_to_numpy(x))
+                self._check_arrays(x, y, has_target)
             except ValueError as error:
                 raise ValueError(f"{name}{error}") from error
         return given
 
+    def _check_arrays(self, x, y, has_target):
+        """Look at what `fit` and the like are given as ``x`` and ``y``, where these are arrays."""
+        if _is_array(y):
+            check_images(_to_numpy(y), name="targets")
+        if _is_array(x):
+            check_inputs(_to_numpy(x)) if y is not None or not has_target else check_images(_to_numpy(x))
+
+    def _images_of(self, x):
+        """The images of what the model is called with."""
+        return x
+
     def _target(self, x, y, x_hat):
         """Images that the model is to give back, looked at where they come from a pipeline."""
-        target = x if y is None else y
+        target = self._images_of(x) if y is None else y
         if len(target.shape) != len(x_hat.shape):
             raise ValueError(
                 f"{'images' if y is None else 'targets'} have shape {tuple(target.shape)}; expected (B, 28, 28, 1). "
@@ -347,7 +364,7 @@ class _LatentModel(keras.Model):
             y_pred: What `call` gave.
             sample_weight: Weights of the images, (B,), or None.
         """
-        target, shown = x if y is None else y, self.image_from_logits(y_pred["logits"])
+        target, shown = self._images_of(x) if y is None else y, self.image_from_logits(y_pred["logits"])
         return super().compute_metrics(x, ops.cast(target, "float32"), shown, _weights(sample_weight))
 
     def code(self, images):
@@ -551,7 +568,8 @@ class VAE(_LatentModel):
         self.reconstruction_tracker = keras.metrics.Mean(name="reconstruction", dtype="float32")
         self.kl_tracker = keras.metrics.Mean(name="kl", dtype="float32")
         self.negative_elbo_tracker = keras.metrics.Mean(name="negative_elbo", dtype="float32")
-        self.build((None, *IMAGE_SHAPE))
+        if not self.is_conditional:  # which has more parts to come, and Keras takes none once a model is built
+            self.build((None, *IMAGE_SHAPE))
 
     def get_config(self):
         numbers = {name: float(ops.convert_to_numpy(getattr(self, name))) for name in ("sigma", "beta")}
@@ -607,7 +625,8 @@ class VAE(_LatentModel):
             reconstruction = losses.gaussian(target, y_pred["x_hat"], batch_sigma)
         else:
             reconstruction = self.reconstruction_loss(target, y_pred["logits"])
-        kl = losses.kl(y_pred["z_mean"], y_pred["z_log_var"])
+        posterior = self._relative_to_prior(y_pred)
+        kl = losses.kl(*posterior)
         for tracker, part in (
             (self.reconstruction_tracker, reconstruction),
             (self.kl_tracker, kl),
@@ -616,9 +635,13 @@ class VAE(_LatentModel):
             tracker.update_state(part if weights is None else part * weights)
         total = self._total(reconstruction + self.beta * kl, weights)
         if self.free_bits:
-            unused = losses.kl_below_free_bits(y_pred["z_mean"], y_pred["z_log_var"], self.free_bits, weights)
+            unused = losses.kl_below_free_bits(*posterior, self.free_bits, weights)
             total = total + self.beta * unused
         return total
+
+    def _relative_to_prior(self, y_pred):
+        """Mean and log variance of the posterior in units of a prior N(0, I)."""
+        return y_pred["z_mean"], y_pred["z_log_var"]
 
     def reconstruction_loss(self, x, logits, likelihood=None):
         """Negative log-likelihood -log p(x | z), in nats per image.
@@ -657,6 +680,377 @@ class VAE(_LatentModel):
 
     def weight_variables(self):
         return super().weight_variables() | {"sigma": self.sigma}
+
+
+@keras.saving.register_keras_serializable("wardrobe")
+class OneHot(layers.Layer):
+    """Class indices (B,) to (B, classes): 1 at the class, 0 elsewhere; `NO_LABEL` is 0 everywhere.
+
+    Args:
+        classes: Number of classes.
+        **kwargs: Arguments of ``keras.layers.Layer``.
+    """
+
+    def __init__(self, classes, **kwargs):
+        super().__init__(**kwargs)
+        self.classes = classes
+
+    def call(self, labels):
+        return ops.cast(ops.equal(ops.expand_dims(labels, -1), ops.arange(self.classes)), self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape, self.classes)
+
+    def get_config(self):
+        return {**super().get_config(), "classes": self.classes}
+
+
+@keras.saving.register_keras_serializable("wardrobe")
+class ConditionalVAE(VAE):
+    """VAE that is told the class: q(z | x, y) and p(x | z, y), trained on a bound of log p(x | y).
+
+    Inputs of `call`, `fit`, `evaluate` and `predict` are pairs, ``fit((images, labels))``; ``y`` stays the target, as
+    for every model here. What is reported is that of `VAE`, the bound being conditional: it may not be compared with
+    that of a VAE before the price of the label, log of the number of classes, is added.
+
+    Sources: Kingma, Rezende, Mohamed, Welling, "Semi-supervised learning with deep generative models" (2014), whose M2
+    with all labels given this is; Sohn, Lee, Yan, "Learning structured output representation using deep conditional
+    generative models" (2015) for a prior that depends on the condition; Ho, Salimans, "Classifier-free diffusion
+    guidance" (2022) for one net with and without the condition.
+
+    Args:
+        encoder: Keras model from an image, or from an image and a label, to [z_mean, z_log_var], each (B, latent_dim).
+        decoder: Keras model from z and a label (B,) to an image; its last layer is an Activation named ``x_hat``.
+        prior: Keras model from a label (B,) to mean and log variance of p(z | y), each (B, latent_dim); None is
+            N(0, I) for every class.
+        classes: Number of classes; labels are whole numbers from 0 below it.
+        label_dropout: Share of the images of a training step whose label becomes `NO_LABEL`, so that the net learns to
+            do without; 0 never hides it.
+        likelihood: As for `VAE`.
+        sigma: As for `VAE`.
+        beta: As for `VAE`.
+        seed: Seeds the noise in z, and which labels are hidden.
+        name: Name of the Keras model.
+        dtype: As for `VAE`.
+        trainable: Whether its weights are trained.
+        free_bits: As for `VAE`.
+
+    Raises:
+        ValueError: The parts do not fit each other, or an argument is out of range.
+    """
+
+    is_conditional = True
+
+    def __init__(
+        self,
+        encoder,
+        decoder,
+        prior=None,
+        classes=10,
+        label_dropout=0.0,
+        likelihood="bernoulli",
+        sigma=SIGMA_OF_SQUARED_ERROR,
+        beta=1.0,
+        seed=1,
+        name="conditional_vae",
+        dtype=None,
+        trainable=True,
+        free_bits=0.0,
+    ):
+        super().__init__(encoder, decoder, likelihood, sigma, beta, seed, name, dtype, trainable, free_bits)
+        if not _is_size(classes):
+            raise ValueError(f"classes is {classes!r}; expected a whole number from 1.")
+        if not _is_finite(label_dropout) or not 0 <= label_dropout < 1:
+            raise ValueError(f"label_dropout is {label_dropout!r}; a share of images is a number from 0 below 1.")
+        if prior is not None:
+            found = [tuple(part.shape[1:]) for part in (*prior.inputs, *prior.outputs)]
+            if found != [(), (self.latent_dim,), (self.latent_dim,)]:
+                raise ValueError(
+                    f"prior takes {_sizes(prior.inputs)} and gives {_sizes(prior.outputs)}; expected a label, (), and "
+                    f"two outputs, ({self.latent_dim},)."
+                )
+            prior._called = True
+        self.prior, self.classes, self.label_dropout = prior, int(classes), float(label_dropout)
+        self._encoder_sees_label = len(encoder.inputs) == 2
+        self.build([(None, *IMAGE_SHAPE), (None,)])
+
+    def get_config(self):
+        prior = None if self.prior is None else keras.saving.serialize_keras_object(self.prior)
+        return {**super().get_config(), "prior": prior, "classes": self.classes, "label_dropout": self.label_dropout}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        if config["prior"] is not None:
+            prior = keras.saving.deserialize_keras_object(config["prior"], custom_objects)
+            config = {**config, "prior": prior}
+        return super().from_config(config, custom_objects)
+
+    def weight_variables(self):
+        prior = [] if self.prior is None else self.prior.weights
+        named = {f"prior/{i:02d}/{variable.path.split('/', 1)[-1]}": variable for i, variable in enumerate(prior)}
+        return super().weight_variables() | named
+
+    def _check_arrays(self, x, y, has_target):
+        if not _is_array(x) and not isinstance(x, dict):  # a pipeline
+            return super()._check_arrays(x, y, has_target)
+        if not isinstance(x, (tuple, list)) or len(x) != 2:
+            raise ValueError(
+                "this model is told the class of each image: give both as one input, such as fit((images, labels))."
+            )
+        super()._check_arrays(x[0], y, has_target)
+        return self._checked_labels(_to_numpy(x[1]), len(x[0]))
+
+    def _checked_labels(self, labels, n):
+        """Labels as int32 (n,), or an error that says what is wrong with them; one label stands for n equal ones."""
+        labels = np.asarray(labels)
+        if labels.shape == (n, 1):
+            labels = labels[:, 0]
+        if labels.dtype.kind not in "iu" or labels.shape not in ((), (n,)):
+            raise ValueError(
+                f"labels are {labels.dtype} of shape {labels.shape}; expected one class index, a whole number, for "
+                f"each of {n:,} images."
+            )
+        least = NO_LABEL if self.label_dropout else 0
+        if labels.size and not least <= labels.min() <= labels.max() < self.classes:
+            untold = (
+                ""
+                if least or labels.min() != NO_LABEL
+                else " A net that can do without labels has label_dropout above 0."
+            )
+            raise ValueError(
+                f"labels run from {labels.min()} to {labels.max()}; class indices go from 0 to {self.classes - 1}."
+                f"{untold}"
+            )
+        return np.broadcast_to(labels.astype("int32"), (n,))
+
+    def _with_labels(self, images, labels):
+        """Images, looked at, and the label of each; those of a Split where none are given."""
+        if labels is None and isinstance(images, Split):
+            labels = images.labels
+        if labels is None:
+            raise ValueError("labels are missing: this model is told the class of each image.")
+        images = _checked(images)
+        return images, self._checked_labels(labels, len(images))
+
+    def _images_of(self, x):
+        return x[0]
+
+    def _encoded(self, x, labels, training):
+        z_mean, z_log_var = self.encoder([x, labels] if self._encoder_sees_label else x, training=training)
+        return z_mean, ops.clip(z_log_var, *LOG_VAR_RANGE)
+
+    def _prior_of(self, labels):
+        """Mean and log variance of p(z | y), tensors (B, latent_dim)."""
+        if self.prior is None:
+            zeros = ops.zeros((ops.shape(labels)[0], self.latent_dim))
+            return zeros, zeros
+        mean, log_var = self.prior(labels)
+        return mean, ops.clip(log_var, *LOG_VAR_RANGE)
+
+    def call(self, x, training=None):
+        images, labels = x
+        labels = ops.cast(ops.reshape(labels, (-1,)), "int32")
+        if training and self.label_dropout:
+            hidden = keras.random.uniform(ops.shape(labels), seed=self.noise) < self.label_dropout
+            labels = ops.where(hidden, NO_LABEL, labels)
+        z_mean, z_log_var = self._encoded(images, labels, training)
+        z = self.reparameterize(z_mean, z_log_var)
+        logits = self._decoder_logits([z, labels], training=training)
+        found = {"z_mean": z_mean, "z_log_var": z_log_var, "z": z, "logits": logits, "x_hat": self._output(logits)}
+        if self.prior is not None:
+            found["prior_mean"], found["prior_log_var"] = self._prior_of(labels)
+        return found
+
+    def _relative_to_prior(self, y_pred):
+        posterior = super()._relative_to_prior(y_pred)
+        if self.prior is None:
+            return posterior
+        return losses.relative_to(*posterior, y_pred["prior_mean"], y_pred["prior_log_var"])
+
+    def encode(self, images, labels=None):
+        """Posterior of images of known class.
+
+        Args:
+            images: Array (n, 28, 28, 1) in [0, 1], or a `dataset.Split`.
+            labels: Class index of each image, (n,), or one for all; None takes those of a Split.
+
+        Returns:
+            Tuple (z_mean, z_log_var), as `VAE.encode`.
+
+        Raises:
+            ValueError: Images or labels are not such.
+        """
+        images, labels = self._with_labels(images, labels)
+        return run_in_batches(lambda x, y: self._encoded(x, y, training=False), images, beside=labels)
+
+    def code(self, images, labels=None):
+        """Mean of the posterior of images of known class, float32 (n, latent_dim); arguments as for `encode`."""
+        return self.encode(images, labels)[0]
+
+    def decode(self, z, labels):
+        """Turn codes into images of a class.
+
+        Args:
+            z: Codes, (n, latent_dim).
+            labels: Class index of each image, (n,), or one for all.
+
+        Returns:
+            Images, float32 (n, 28, 28, 1) in [0, 1].
+
+        Raises:
+            ValueError: Codes or labels are not such.
+        """
+        z = check_codes(z, self.latent_dim)
+        return run_in_batches(self._image_of, z, beside=self._checked_labels(labels, len(z)))
+
+    def reconstruct(self, images, labels=None):
+        """Decoded `code` of images, in their own class; arguments as for `encode`."""
+        images, labels = self._with_labels(images, labels)
+        return self.decode(self.code(images, labels), labels)
+
+    def logits(self, z, labels):
+        """The decoder's output before its sigmoid, a tensor (n, 28, 28, 1), from z (n, latent_dim), labels (n,)."""
+        return self._decoder_logits([z, labels], training=False)
+
+    def _image_of(self, z, labels):
+        return self.image_from_logits(self.logits(z, labels))
+
+    def decode_on_batch(self, z, labels):
+        """Do what `decode` does in one call that Keras compiles the first time: for sliders, which wait for it.
+
+        Args:
+            z: Codes, float32 (n, latent_dim).
+            labels: Class indices, int32 (n,).
+
+        Returns:
+            Images, float32 (n, 28, 28, 1) in [0, 1].
+        """
+        if self._compiled_decoder is None:
+            inputs = self.decoder.inputs
+            self._compiled_decoder = keras.Model(inputs, self._image_of(*inputs)).predict_on_batch
+        return self._compiled_decoder([z, labels])
+
+    def sample(self, n, seed, labels=None):
+        """Decode n codes drawn from the prior of their classes.
+
+        Args:
+            n: Number of images.
+            seed: Integer; the same seed draws the same noise for every model of that latent_dim.
+            labels: Class index of each image, (n,), or one for all; None takes the classes in turn, 0, 1, 2 and so on,
+                so that all are equally frequent.
+
+        Returns:
+            Images, float32 (n, 28, 28, 1) in [0, 1].
+
+        Raises:
+            ValueError: An argument is out of range.
+        """
+        if n != 0 and not _is_size(n):
+            raise ValueError(f"n is {n!r}; expected a whole number from 0.")
+        labels = self._checked_labels(np.arange(n) % self.classes if labels is None else labels, n)
+        noise = seeds.generator(seed).standard_normal((n, self.latent_dim))
+        return self.decode(self.from_noise(noise, labels), labels)
+
+    def from_noise(self, noise, labels):
+        """Codes of a class from draws of N(0, I): mean + standard deviation * noise of its prior p(z | y).
+
+        Args:
+            noise: Array (n, latent_dim).
+            labels: Class index of each code, (n,), or one for all.
+
+        Returns:
+            Codes, float32 (n, latent_dim); the noise itself where the prior is N(0, I).
+        """
+        mean, log_var = self._prior_arrays(self._checked_labels(labels, len(noise)))
+        return (mean + np.exp(log_var / 2) * noise).astype("float32")
+
+    def _prior_arrays(self, labels):
+        if not len(labels):
+            return np.zeros((2, 0, self.latent_dim), "float32")
+        return [ops.convert_to_numpy(part) for part in self._prior_of(labels)]
+
+    def of_class(self, label):
+        """The same model with its class held fixed: to measures, pictures and sliders an ordinary VAE.
+
+        Args:
+            label: Class index, or `NO_LABEL` where the model can do without.
+
+        Returns:
+            A `VAEOfClass`.
+        """
+        return VAEOfClass(self, label)
+
+
+class VAEOfClass:
+    """A `ConditionalVAE` whose class is held fixed: an ordinary VAE with the prior N(0, I).
+
+    Where the model has a prior p(z | y) of its own, codes here are those in its units, (z - mean) / standard deviation:
+    KL, likelihood and images are the same, and one code means the same place within each class.
+
+    Args:
+        model: A `ConditionalVAE`; what it learns later counts here too.
+        label: Class index, or `NO_LABEL` where the model can do without.
+
+    Attributes:
+        latent_dim: Size of the code.
+
+    Raises:
+        ValueError: There is no such class.
+    """
+
+    is_variational = True
+    is_conditional = False
+
+    def __init__(self, model, label):
+        self._labels = functools.partial(model._checked_labels, label)
+        self._labels(1)
+        self.model, self.label, self.latent_dim = model, int(label), model.latent_dim
+
+    @property
+    def likelihood(self):
+        """One of `LIKELIHOODS`."""
+        return self.model.likelihood
+
+    def encode(self, images):
+        """Posterior of images as of this class: tuple (z_mean, z_log_var), as `VAE.encode`."""
+        posterior = self.model.encode(images, self.label)
+        prior = self.model._prior_arrays(self._labels(len(images)))
+        return tuple(ops.convert_to_numpy(part) for part in losses.relative_to(*posterior, *prior))
+
+    def code(self, images):
+        """Mean of the posterior, float32 (n, latent_dim)."""
+        return self.encode(images)[0]
+
+    def decode(self, z):
+        """Turn codes (n, latent_dim) into images of this class, float32 (n, 28, 28, 1) in [0, 1]."""
+        z = check_codes(z, self.latent_dim)
+        return self.model.decode(self.model.from_noise(z, self.label), self.label)
+
+    def decode_on_batch(self, z):
+        """Do what `decode` does in one call that Keras compiles the first time (see `VAE.decode_on_batch`)."""
+        labels = self._labels(len(z))
+        return self.model.decode_on_batch(self.model.from_noise(z, labels), labels)
+
+    def logits(self, z):
+        """The decoder's output before its sigmoid, a tensor (n, 28, 28, 1), from z (n, latent_dim)."""
+        labels = self._labels(len(z))
+        return self.model.logits(self.model.from_noise(z, labels), labels)
+
+    def reconstruct(self, images):
+        """Decoded `code` of images: float32 (n, 28, 28, 1) in [0, 1], from the same shape."""
+        return self.decode(self.code(images))
+
+    def sample(self, n, seed):
+        """Decode n codes drawn from the prior: float32 (n, 28, 28, 1) in [0, 1]."""
+        return self.model.sample(n, seed, self.label)
+
+    def image_from_logits(self, logits):
+        """Turn logits into the image that is shown (see `VAE.image_from_logits`)."""
+        return self.model.image_from_logits(logits)
+
+    def reconstruction_loss(self, x, logits, likelihood=None):
+        """Negative log-likelihood -log p(x | z, y), nats per image (see `VAE.reconstruction_loss`)."""
+        return self.model.reconstruction_loss(x, logits, likelihood)
 
 
 def _is_finite(value):
@@ -750,7 +1144,7 @@ def _dense_stack(make, x, hidden, activation):
     return x
 
 
-def dense_decoder(latent_dim, hidden, activation="silu", output="sigmoid", seed=1, precision="float32"):
+def dense_decoder(latent_dim, hidden, activation="silu", output="sigmoid", seed=1, precision="float32", classes=None):
     """Decoder of dense layers: z (B, latent_dim) to an image (B, 28, 28, 1).
 
     Args:
@@ -760,15 +1154,31 @@ def dense_decoder(latent_dim, hidden, activation="silu", output="sigmoid", seed=
         output: Activation of the last layer: "sigmoid" keeps pixels in [0, 1]; "linear" does not.
         seed: Seeds the first weights.
         precision: Either "float32" or "mixed_bfloat16".
+        classes: Number of classes whose label is a second input; None makes a decoder of z alone.
     """
     _check_sizes(latent_dim, hidden)
     make = _Layers(seed, precision)
-    z = keras.Input((latent_dim,), name="z", dtype="float32")
-    x = _dense_stack(make, z, hidden, activation)
+    inputs, x = _code_and_label(make, latent_dim, classes)
+    x = _dense_stack(make, x, hidden, activation)
     x = make.dense(math.prod(IMAGE_SHAPE), name="logits")(x)
     x = layers.Reshape(IMAGE_SHAPE, name="image", dtype=precision)(x)
     x_hat = layers.Activation(output, name="x_hat", dtype="float32")(x)
-    return keras.Model(z, x_hat, name="decoder")
+    return keras.Model(inputs, x_hat, name="decoder")
+
+
+def _code_and_label(make, latent_dim, classes):
+    """Inputs of a decoder, and what its first layer gets: z, or z with the label beside it."""
+    z = keras.Input((latent_dim,), name="z", dtype="float32")
+    if classes is None:
+        return z, z
+    label = keras.Input((), name="label", dtype="int32")
+    return [z, label], _with_label(make, z, label, classes)
+
+
+def _with_label(make, x, label, classes):
+    """Vectors (B, k) with the one-hot label beside them, (B, k + classes)."""
+    one_hot = OneHot(classes, name="one_hot", dtype=make.precision)(label)
+    return layers.Concatenate(name="with_label", dtype=make.precision)([x, one_hot])
 
 
 def dense_autoencoder(
@@ -862,6 +1272,97 @@ def dense_vae(
     return VAE(encoder, decoder, likelihood, sigma, beta, seed=seed, free_bits=free_bits)
 
 
+PRIORS = ("standard", "learned")
+
+
+def dense_conditional_vae(
+    latent_dim=10,
+    hidden=(512, 256, 128),
+    classes=10,
+    activation="silu",
+    label_to="both",
+    prior="standard",
+    label_dropout=0.0,
+    likelihood="bernoulli",
+    sigma=SIGMA_OF_SQUARED_ERROR,
+    beta=1.0,
+    seed=1,
+    precision="float32",
+    free_bits=0.0,
+):
+    """Conditional VAE of dense layers: those of `dense_vae`, with the one-hot label beside pixels and beside z.
+
+    Args:
+        latent_dim: Size of the code z.
+        hidden: Layer sizes from the image inwards.
+        classes: Number of classes.
+        activation: Activation of the hidden layers.
+        label_to: Either "both", or "decoder", where the encoder is not told the class.
+        prior: Either "standard", N(0, I) for every class, or "learned": a mean and a variance of its own for each.
+        label_dropout: Share of the images of a step whose label is hidden (see `ConditionalVAE`).
+        likelihood: One of `LIKELIHOODS`.
+        sigma: Standard deviation of the fixed Gaussian, in pixel units.
+        beta: Weight of the KL.
+        seed: Seeds the first weights and the noise.
+        precision: Either "float32" or "mixed_bfloat16" (see `conv_vae`).
+        free_bits: Nats that each latent may say without paying (see `VAE`).
+
+    Returns:
+        A `ConditionalVAE`.
+    """
+    _check_sizes(latent_dim, hidden)
+    make, x, label = _Layers(seed, precision), *_image_and_label(classes, label_to, prior)
+    h = make.flat("pixels")(x)
+    if label_to == "both":
+        h = _with_label(make, h, label, classes)
+    h = _dense_stack(make, h, hidden, activation)
+    encoder = _posterior_net(make, x, label, h, latent_dim, label_to)
+    decoder = dense_decoder(latent_dim, hidden[::-1], activation, seed=seed + 500, precision=precision, classes=classes)
+    return ConditionalVAE(
+        encoder,
+        decoder,
+        _prior_net(latent_dim, classes, prior),
+        classes,
+        label_dropout,
+        likelihood,
+        sigma,
+        beta,
+        seed,
+        free_bits=free_bits,
+    )
+
+
+def _image_and_label(classes, label_to, prior):
+    """Inputs of a conditional encoder, once the arguments that concern labels are looked at."""
+    if not _is_size(classes):
+        raise ValueError(f"classes is {classes!r}; expected a whole number from 1.")
+    if label_to not in ("both", "decoder"):
+        raise ValueError(f"label_to is {label_to!r}; choose 'both' or 'decoder'.")
+    if prior not in PRIORS:
+        raise ValueError(f"prior is {prior!r}; choose one of {', '.join(PRIORS)}.")
+    return keras.Input(IMAGE_SHAPE, name="x", dtype="float32"), keras.Input((), name="label", dtype="int32")
+
+
+def _posterior_net(make, x, label, h, latent_dim, label_to):
+    """Encoder from its inputs and its last hidden layer."""
+    z_mean = make.dense(latent_dim, name="z_mean", dtype="float32")(h)
+    z_log_var = make.dense(latent_dim, name="z_log_var", dtype="float32")(h)
+    return keras.Model([x, label] if label_to == "both" else x, [z_mean, z_log_var], name="encoder")
+
+
+def _prior_net(latent_dim, classes, prior):
+    """Mean and log variance of p(z | y) for each class; all begin at N(0, I)."""
+    if prior == "standard":
+        return None
+    label = keras.Input((), name="label", dtype="int32")
+    one_hot = OneHot(classes, name="one_hot", dtype="float32")(label)
+    parts = [
+        layers.Dense(latent_dim, kernel_initializer="zeros", name=name, dtype="float32")(one_hot)
+        for name in ("prior_mean", "prior_log_var")
+    ]
+    return keras.Model(label, parts, name="prior")
+
+
 def stages(part):
     """What happens to a batch in an encoder or decoder, layer by layer.
 
@@ -893,11 +1394,14 @@ def stages(part):
     return rows
 
 
-def _conv_stack(make, x, filters, hidden, activation):
-    """28 x 28 to 14 x 14 to 7 x 7, a third convolution at that size, then dense layers."""
+def _conv_stack(make, x, filters, hidden, activation, label=None, classes=None):
+    """28 x 28 to 14 x 14 to 7 x 7, a third convolution at that size, then dense layers, which may see the label."""
     for i, (count, stride) in enumerate(zip(filters, (2, 2, 1), strict=True), start=1):
         x = make.conv(count, 3, f"conv_{i}", stride, activation)(x)
-    return _dense_stack(make, make.flat("features")(x), hidden, activation)
+    x = make.flat("features")(x)
+    if label is not None:
+        x = _with_label(make, x, label, classes)
+    return _dense_stack(make, x, hidden, activation)
 
 
 def _residual(make, x, filters, activation, name):
@@ -911,7 +1415,9 @@ def _residual(make, x, filters, activation, name):
     return layers.Add(name=name, dtype=make.precision)([x, h])
 
 
-def conv_decoder(latent_dim, filters=(32, 64, 128), blocks=1, activation="silu", seed=1, precision="float32"):
+def conv_decoder(
+    latent_dim, filters=(32, 64, 128), blocks=1, activation="silu", seed=1, precision="float32", classes=None
+):
     """Convolutional decoder: z (B, latent_dim) to an image (B, 28, 28, 1).
 
     Dense to 7 x 7 x filters[2], then twice: residual blocks, activation, Conv2DTranspose to the
@@ -924,11 +1430,12 @@ def conv_decoder(latent_dim, filters=(32, 64, 128), blocks=1, activation="silu",
         activation: Activation of the hidden layers.
         seed: Seeds the first weights.
         precision: Either "float32" or "mixed_bfloat16".
+        classes: Number of classes whose label is a second input; None makes a decoder of z alone.
     """
     _check_conv_sizes(latent_dim, filters, (), blocks)
     make = _Layers(seed, precision)
-    z = keras.Input((latent_dim,), name="z", dtype="float32")
-    x = make.dense(7 * 7 * filters[2], name="features")(z)
+    inputs, x = _code_and_label(make, latent_dim, classes)
+    x = make.dense(7 * 7 * filters[2], name="features")(x)
     x = layers.Reshape((7, 7, filters[2]), name="maps", dtype=precision)(x)
     for count, wider, size in ((filters[2], filters[1], 14), (filters[1], filters[0], 28)):
         for i in range(1, blocks + 1):
@@ -939,7 +1446,7 @@ def conv_decoder(latent_dim, filters=(32, 64, 128), blocks=1, activation="silu",
     x = make.activation(activation, "active_28")(x)
     x = make.conv(1, 3, "logits", layer=fused.ConvToOne)(x)
     x_hat = layers.Activation("sigmoid", name="x_hat", dtype="float32")(x)
-    return keras.Model(z, x_hat, name="decoder")
+    return keras.Model(inputs, x_hat, name="decoder")
 
 
 def conv_autoencoder(
@@ -1019,3 +1526,61 @@ def conv_vae(
     encoder = keras.Model(x, [z_mean, z_log_var], name="encoder")
     decoder = conv_decoder(latent_dim, filters, blocks, activation, seed + 500, precision)
     return VAE(encoder, decoder, likelihood, sigma, beta, seed=seed, free_bits=free_bits)
+
+
+def conv_conditional_vae(
+    latent_dim=32,
+    filters=(32, 64, 128),
+    hidden=(256,),
+    classes=10,
+    blocks=1,
+    activation="silu",
+    label_to="both",
+    prior="standard",
+    label_dropout=0.0,
+    likelihood="bernoulli",
+    sigma=SIGMA_OF_SQUARED_ERROR,
+    beta=1.0,
+    seed=1,
+    precision="float32",
+    free_bits=0.0,
+):
+    """Conditional VAE of convolutions: `conv_vae` with the one-hot label beside the encoder's features and beside z.
+
+    Args:
+        latent_dim: Size of the code z.
+        filters: Numbers of channels of the three convolutions; the first two halve the image's sides.
+        hidden: Sizes of the encoder's dense layers between them and the code.
+        classes: Number of classes.
+        blocks: Number of residual blocks of the decoder at 7 x 7 and at 14 x 14.
+        activation: Activation of the hidden layers.
+        label_to: Either "both", or "decoder", where the encoder is not told the class.
+        prior: Either "standard", N(0, I) for every class, or "learned": a mean and a variance of its own for each.
+        label_dropout: Share of the images of a step whose label is hidden (see `ConditionalVAE`).
+        likelihood: One of `LIKELIHOODS`.
+        sigma: Standard deviation of the fixed Gaussian, in pixel units.
+        beta: Weight of the KL.
+        seed: Seeds the first weights and the noise.
+        precision: Either "float32" or "mixed_bfloat16" (see `conv_vae`).
+        free_bits: Nats that each latent may say without paying (see `VAE`).
+
+    Returns:
+        A `ConditionalVAE`.
+    """
+    _check_conv_sizes(latent_dim, filters, hidden, blocks)
+    make, x, label = _Layers(seed, precision), *_image_and_label(classes, label_to, prior)
+    h = _conv_stack(make, x, filters, hidden, activation, label if label_to == "both" else None, classes)
+    encoder = _posterior_net(make, x, label, h, latent_dim, label_to)
+    decoder = conv_decoder(latent_dim, filters, blocks, activation, seed + 500, precision, classes)
+    return ConditionalVAE(
+        encoder,
+        decoder,
+        _prior_net(latent_dim, classes, prior),
+        classes,
+        label_dropout,
+        likelihood,
+        sigma,
+        beta,
+        seed,
+        free_bits=free_bits,
+    )

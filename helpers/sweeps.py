@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers import course, data, metrics, models, training, wardrobe
+from helpers import conditional, course, data, metrics, models, training, wardrobe
 from helpers.machinery import files, identity
 from helpers.machinery.backend import keras
 from helpers.machinery.processes import local_processes
@@ -45,7 +45,7 @@ _DIED = "its process died (killed, out of memory, or unable to import the script
 # The trial of the course
 
 
-def train(config, state, transform=None):
+def train(config, state, transform=None, prepare=None):
     """Train the model of a configuration; a trial of your own may begin with this.
 
     Args:
@@ -63,6 +63,8 @@ def train(config, state, transform=None):
         state: Path of the file from which a killed training goes on. One that does not fit is deleted, with a warning.
         transform: Function as for `training.fit`, such as one that adds noise; the images before it are then the
             targets. None leaves the images as they are.
+        prepare: Function of a `Dataset` that returns the one to train on, such as one with other labels; None takes it
+            as it is.
 
     Returns:
         Tuple (model, `Dataset`, history).
@@ -73,6 +75,7 @@ def train(config, state, transform=None):
     """
     _check(config)
     dataset = _dataset(config["data"]["slug"]).head(**{part: n for part, n in config["data"].items() if part != "slug"})
+    dataset = dataset if prepare is None else prepare(dataset)
     seed = {"seed": config["seed"]} if "seed" in config else {}
     how = {} if transform is None else {"targets": dataset, "transform": transform}
 
@@ -133,8 +136,9 @@ def train_and_measure(config, state):
         "cpu_seconds": seconds,
         "train_loss": history["loss"][-1],
     }
+    measure = conditional.measure if model.is_conditional else metrics.measure
     for split in ("validation", "test")[: 2 if config.get("split") == "test" else 1]:
-        measured = metrics.measure(model, dataclasses.replace(dataset, test=getattr(dataset, split)))
+        measured = measure(model, dataclasses.replace(dataset, test=getattr(dataset, split)))
         row |= {f"{split}_{name}": value for name, value in measured.items()}
     wild = [name for name, value in row.items() if value is not None and not np.isfinite(value)]
     if wild:

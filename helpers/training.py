@@ -117,12 +117,14 @@ class Batches(keras.utils.PyDataset):
         first_epoch: Epoch at which batch 0 begins.
         targets: Split of as many images that stand beside them as targets; None gives none.
         transform: See `fit`.
+        with_labels: Whether each batch of images comes with its labels, as one input.
     """
 
     num_batches = None  # without end: `fit` gets the number of steps of an epoch
 
-    def __init__(self, images, batch_size, seed, first_epoch=0, targets=None, transform=None):
+    def __init__(self, images, batch_size, seed, first_epoch=0, targets=None, transform=None, with_labels=False):
         super().__init__()
+        self.with_labels = with_labels
         self.split = images if isinstance(images, Split) else Split(images, np.zeros(len(images), np.int64))
         self.batch_size, self.seed, self.first_epoch = batch_size, seed, first_epoch
         self.targets, self.transform = targets, transform
@@ -135,7 +137,8 @@ class Batches(keras.utils.PyDataset):
         if self.transform is not None:
             epoch, step = divmod(int(index), self.steps_per_epoch)
             images = transformed(images, self.transform, (self.seed, self.first_epoch + epoch, step), self.targets)
-        return (images,) if self.targets is None else (images, self.targets.take(rows))
+        x = (images, self.split.labels[rows]) if self.with_labels else images
+        return (x,) if self.targets is None else (x, self.targets.take(rows))
 
     def rows(self, index):
         """Rows of the images of a batch, int64 (m,)."""
@@ -158,25 +161,34 @@ class Batches(keras.utils.PyDataset):
             return self
         import tensorflow as tf
 
+        def grouped(images, *more):
+            """A batch as Keras takes it: images, then labels if there are any, then targets if there are any."""
+            if not self.with_labels:
+                return images, *more
+            return (images, more[0]), *more[1:]
+
         if self.transform is not None:
-            kinds = [tf.float32] * (1 if self.targets is None else 2)
+            kinds = [tf.float32, *([tf.int64] if self.with_labels else []), *([tf.float32] if self.targets else [])]
 
             @tf.autograph.experimental.do_not_convert
             def changed(index):
-                found = tf.numpy_function(self.__getitem__, [index], kinds)
-                return tuple(tf.ensure_shape(images, (None, *IMAGE_SHAPE)) for images in found)
+                found = tf.numpy_function(lambda index: keras.tree.flatten(self[index]), [index], kinds)
+                sizes = [IMAGE_SHAPE if kind == tf.float32 else () for kind in kinds]
+                return grouped(*(tf.ensure_shape(x, (None, *size)) for x, size in zip(found, sizes, strict=True)))
 
             return tf.data.Dataset.counter().map(changed)
 
         size = self.batch_size
-        sources = [tf.convert_to_tensor(split.stored) for split in (self.split, self.targets) if split is not None]
+        stored = [self.split.stored, *([self.split.labels] if self.with_labels else [])]
+        stored += [self.targets.stored] if self.targets else []
+        sources = [tf.convert_to_tensor(source) for source in stored]
         # A table, because TensorFlow may turn a division by 255 into a product, which differs in the last bits.
         values = tf.constant(np.arange(256, dtype="float32") / 255)
 
         @tf.autograph.experimental.do_not_convert
         def batch(rows):
-            found = [tf.gather(stored, rows) for stored in sources]
-            return tuple(tf.gather(values, tf.cast(x, tf.int32)) if x.dtype == tf.uint8 else x for x in found)
+            found = [tf.gather(source, rows) for source in sources]
+            return grouped(*(tf.gather(values, tf.cast(x, tf.int32)) if x.dtype == tf.uint8 else x for x in found))
 
         @tf.autograph.experimental.do_not_convert
         def order(epoch):
@@ -226,7 +238,7 @@ def fit(model, dataset, *, targets=None, transform=None, state=None, callbacks=(
     and the constant ``learning_rate``, so that Keras' own ``fit`` goes on learning.
 
     Args:
-        model: A `models.Autoencoder` or a `models.VAE`.
+        model: A `models.Autoencoder`, a `models.VAE` or a `models.ConditionalVAE`, which is given the labels too.
         dataset: A `data.Dataset`.
         targets: A `data.Dataset` of what is to be given back, image for image; None takes the images themselves.
         transform: Function of (images float32 (n, 28, 28, 1), `numpy.random.Generator`) that returns changed images. It
@@ -259,11 +271,19 @@ def fit(model, dataset, *, targets=None, transform=None, state=None, callbacks=(
         raise ValueError("kl_warmup_epochs is for a VAE; an autoencoder's loss has no KL.")
     callbacks = _callbacks(callbacks, recipe)
     check_splits(dataset)
-    validation = _validation(dataset, targets, transform, recipe)
-    memory = State(model, recipe, state, lambda: _description(dataset, targets, transform))
+    if model.is_conditional:
+        _check_labels(model, dataset)
+    validation = _validation(model, dataset, targets, transform, recipe)
+    memory = State(model, recipe, state, lambda: _description(model, dataset, targets, transform))
     first = memory.open()
     batches = Batches(
-        dataset.train, recipe.batch_size, recipe.seed, first, None if targets is None else targets.train, transform
+        dataset.train,
+        recipe.batch_size,
+        recipe.seed,
+        first,
+        None if targets is None else targets.train,
+        transform,
+        model.is_conditional,
     )
     steps = batches.steps_per_epoch
     compile_again = model.compile_again or (lambda: model.compile(_constant_optimizer(recipe)))
@@ -332,7 +352,18 @@ def _callbacks(callbacks, recipe):
     return callbacks
 
 
-def _validation(dataset, targets, transform, recipe):
+def _check_labels(model, dataset):
+    """See that a conditional model knows the classes of all images."""
+    for part in ("train", "validation"):
+        labels = getattr(dataset, part).labels
+        if labels.min() < 0 or labels.max() >= model.classes:
+            raise ValueError(
+                f"{part}: labels run from {labels.min()} to {labels.max()}; this model knows the classes 0 to "
+                f"{model.classes - 1}."
+            )
+
+
+def _validation(model, dataset, targets, transform, recipe):
     """What Keras' fit watches: validation images, with their targets where there are any."""
     if transform is not None and not callable(transform):
         raise ValueError(f"transform is a {type(transform).__name__}; expected a function of images and a generator.")
@@ -344,8 +375,9 @@ def _validation(dataset, targets, transform, recipe):
                 "transform: called twice with equal generators it gives different images, so no training could be "
                 "repeated. Take all chance from its second argument."
             )
+    labels = dataset.validation.labels
     if targets is None:
-        return (dataset.validation.images,)
+        return ((dataset.validation.images, labels) if model.is_conditional else dataset.validation.images,)
     check_splits(targets, "targets")
     for part in ("train", "validation"):
         wanted, found = len(getattr(dataset, part)), len(getattr(targets, part))
@@ -354,13 +386,15 @@ def _validation(dataset, targets, transform, recipe):
     images = dataset.validation.images
     if transform is not None:
         images = transformed(images, transform, (recipe.seed, 2**31), targets)
-    return images, targets.validation.images
+    return (images, labels) if model.is_conditional else images, targets.validation.images
 
 
-def _description(dataset, targets, transform):
+def _description(model, dataset, targets, transform):
     """Which images a training sees and what is done with them, as a dict that JSON can hold."""
     sets = {"images": dataset} | ({"targets": targets} if targets is not None else {})
     found = {name: {part: getattr(of, part).digest for part in ("train", "validation")} for name, of in sets.items()}
+    if model.is_conditional:
+        found["labels"] = {part: identity.digest(getattr(dataset, part).labels) for part in ("train", "validation")}
     if transform is not None:
         try:
             found["transform"] = identity.of_function(transform)

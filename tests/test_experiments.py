@@ -5,6 +5,7 @@ import json
 from concurrent import futures
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.spatial.distance import cdist
 from support import shelve
@@ -13,6 +14,7 @@ from helpers import (
     baselines,
     checkpoints,
     classifier,
+    conditional,
     course,
     metrics,
     models,
@@ -199,6 +201,89 @@ def test_denoising_is_trained_under_its_noise_and_judged_with_and_without(experi
     assert row.fidelity == pytest.approx(mean_distance(made, tiny.train.flat), rel=1e-3)
     assert row.coverage == pytest.approx(mean_distance(tiny.test.flat[:50], made), rel=1e-3)
     assert table.iloc[1].mse != row.mse
+
+
+# --------------------------------------------------------------------------------------------------
+# What a label is worth
+
+
+def test_labels_of_other_kinds_keep_the_images_and_their_splits(tiny):
+    shuffled, clusters = (experiments._labelled(kind, tiny) for kind in ("shuffled", "clusters"))
+    assert experiments._labelled(None, tiny) is tiny
+    for name in ("train", "validation", "test"):
+        split, other, found = (getattr(each, name) for each in (tiny, shuffled, clusters))
+        assert other.stored is found.stored is split.stored or np.array_equal(found.stored, split.stored)
+        np.testing.assert_array_equal(np.bincount(other.labels), np.bincount(split.labels))
+        assert np.mean(other.labels == split.labels) < 0.3, "what is shuffled says nothing"
+        assert set(found.labels) <= set(range(10))
+    flat, labels = tiny.train.flat, clusters.train.labels
+    inner = sum(flat[labels == k].var(axis=0).sum() * np.mean(labels == k) for k in np.unique(labels))
+    assert inner < 0.8 * flat.var(axis=0).sum(), "images of a cluster are alike"
+    with pytest.raises(ValueError, match="labels are 'other'"):
+        experiments._labelled("other", tiny)
+
+
+def test_what_a_label_is_worth_is_told_in_three_columns(experiment, tiny, monkeypatch):
+    setting = {
+        **experiments.EXPERIMENTS["toy"],
+        "model": "dense_conditional_vae",
+        "arguments": {"latent_dim": 2, "hidden": [4]},
+        "images": 20,
+        "samples": 3,
+        "variants": {"no label": {"model": "dense_vae"}, "label": {}, "clusters": {"labels": "clusters"}},
+        "seeds": [1],
+    }
+    monkeypatch.setattr(experiments, "LABELS", {"toy_labels": setting})
+    experiments.run("toy_labels", tiny)
+    table = checkpoints.result("toy_labels", "tiny", checkpoints.RESULTS)[0].set_index("variant")
+    assert table.model.tolist() == ["VAE", "conditional VAE", "conditional VAE"]
+    assert np.isnan(table.joint["no label"]) and table.label_entropy["label"] == pytest.approx(np.log(10), abs=0.01)
+    assert table.label_entropy["clusters"] < np.log(10)
+    for kind in ("", "tight_"):
+        told = table.drop(index="no label")[[f"{kind}{name}" for name in ("joint", "marginal", "cross_entropy")]]
+        np.testing.assert_allclose(told.iloc[:, 0] - told.iloc[:, 1], told.iloc[:, 2], atol=1e-4)
+    vae = models.dense_vae(latent_dim=2, hidden=(4,), seed=1)
+    training.fit(vae, tiny, verbose=False, epochs=1, batch_size=100, seed=1)
+    bound = metrics.elbo(vae, tiny.test.images).negative_elbo.value
+    assert table.marginal["no label"] == pytest.approx(bound, rel=1e-6)
+    assert table.tight_marginal["no label"] == pytest.approx(
+        -metrics.log_likelihood(vae, tiny.test.images[:20], 3).value
+    )
+
+
+def test_conditional_models_of_each_seed_are_judged_once(shelf, tiny, tmp_path, monkeypatch, capsys):
+    sizes, recipe = {"latent_dim": 2, "hidden": [8]}, {"epochs": 1, "batch_size": 100}
+    plans = {
+        "toy_cvae": checkpoints.Plan("a toy", "dense_conditional_vae", {**sizes, "prior": "learned"}, recipe, bits=8),
+        "toy_vae": checkpoints.Plan("a toy", "dense_vae", sizes, recipe),
+    }
+    setting = {"models": {"toy_cvae": "toy_vae"}, "seeds": [1, 2], "codes": 300, "pictures": 120}
+    setting |= {"importance_weighted": {"toy_cvae": [10, 3]}, "transfers": 20}
+    monkeypatch.setattr(checkpoints, "PLANS", plans)
+    monkeypatch.setattr(checkpoints, "RESULTS", tmp_path)
+    monkeypatch.setattr(experiments, "CONDITIONAL", setting)
+    own, trained = classifier.build(), []
+    monkeypatch.setattr(classifier, "load", lambda slug: own)
+    monkeypatch.setattr(classifier, "train", lambda made, verbose: trained.append(made) or (own, {}))
+    monkeypatch.setattr(conditional, "judge_classes", lambda *_: pd.DataFrame({"accuracy": [0.5]}, index=["all"]))
+    for name, plan in plans.items():
+        shelve(plan.build(), name, weights.SHIPPED / "tiny")
+    experiments.judge_conditional(tiny)
+    table, recipe = checkpoints.result("conditional", "tiny", tmp_path)
+    assert recipe == setting and table.seed.tolist() == [1, 2]
+    cvae, vae = checkpoints.load("toy_cvae", "tiny"), checkpoints.load("toy_vae", "tiny")
+    found = conditional.likelihoods(conditional.log_likelihoods(cvae, tiny.test.images), tiny.test.labels)
+    for name, estimate in found.items():
+        assert table[name][0] == pytest.approx(estimate.value, rel=1e-6), name
+    bound = metrics.elbo(vae, tiny.test.images).negative_elbo.value
+    assert table.marginal_less_vae[0] == pytest.approx(found["marginal"].value - bound, abs=1e-3)
+    assert table.conditional[0] != table.conditional[1], "another seed, another training"
+    real = np.mean(own.classify(tiny.test.images) == tiny.test.labels)
+    assert table.classifier_accuracy_score.tolist() == pytest.approx([real, real])
+    assert [len(made.train) + len(made.validation) for made in trained] == [120, 120] and trained[0].test is tiny.test
+    capsys.readouterr()
+    experiments.judge_conditional(tiny)
+    assert capsys.readouterr().out == "", "judged already"
 
 
 # --------------------------------------------------------------------------------------------------

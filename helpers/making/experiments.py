@@ -1,11 +1,15 @@
 """Experiments that are stored: their settings, and how their models are trained and judged (`make results sweeps`)."""
 
+import dataclasses
 import functools
 import time
 
 import numpy as np
+from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
 
-from helpers import baselines, checkpoints, classifier, metrics, priors, seeds, sweeps, training, wardrobe
+from helpers import baselines, checkpoints, classifier, conditional, metrics, priors, seeds, sweeps, training, wardrobe
+from helpers.dataset import Split
 from helpers.machinery import files
 from helpers.machinery.backend import keras
 
@@ -228,6 +232,44 @@ COMPARISONS = {
     },
 }
 
+# Notebook 08's trainings, of the same form: what a label is worth to the dense nets of notebook 03, and why. Labels are
+# those of the classes; "shuffled", which say nothing; or those of ten "clusters" of pixels, which nobody had to write.
+_LONG = {"epochs": checkpoints.plan("dense_vae_10").recipe["epochs"]}
+LABELS = {
+    "label_worth": {
+        "about": "a dense VAE and the same net told a label: of which kind, in which part, trained for how long",
+        "model": "dense_conditional_vae",
+        "arguments": checkpoints.plan("dense_vae_10").arguments,
+        "recipe": {"epochs": 15, **_COSINE},
+        "images": 1_000,
+        "samples": 50,
+        "variants": {
+            "no label": {"model": "dense_vae"},
+            "label": {},
+            "label to the decoder": {"arguments": {"label_to": "decoder"}},
+            "label, learned prior": {"arguments": {"prior": "learned"}},
+            "label, one in ten hidden": {"arguments": {"prior": "learned", "label_dropout": 0.1}},
+            "shuffled labels": {"labels": "shuffled"},
+            "clusters": {"labels": "clusters"},
+            "no label, long": {"model": "dense_vae", "recipe": _LONG},
+            "label, long": {"recipe": _LONG},
+        },
+        "seeds": _SEEDS,
+    },
+}
+
+# Shipped conditional models, each trained with two more seeds, beside the VAE of the same sizes and recipe. Likelihoods
+# of "importance_weighted" are those of the first images, with so many samples for each image and class.
+CONDITIONAL = {
+    "about": "conditional models of three seeds: likelihoods, leakage, samples by class, and as training data",
+    "models": {"dense_cvae_10": "dense_vae_10", "conv_cvae_32": "conv_vae_32"},
+    "seeds": _SEEDS,
+    "codes": 20_000,
+    "pictures": 60_000,
+    "importance_weighted": {"dense_cvae_10": [1_000, 100], "conv_cvae_32": [200, 50]},
+    "transfers": 5_000,
+}
+
 # Models whose likelihood is estimated with many samples, and how; the literature binarises the test set once.
 IMPORTANCE_WEIGHTED = {
     "about": "importance-weighted log-likelihood of test images binarised once",
@@ -379,9 +421,66 @@ def _judge_ways(model, codes, dataset, own_classifier):
     return row
 
 
+def train_with_labels(config, state):
+    """Train one model of `LABELS` and find what its label is worth on the test images.
+
+    Args:
+        config: Configuration as for `sweeps.train`; its "labels" may be "shuffled" or "clusters", and "images" and
+            "samples" say how the tight bounds are found.
+        state: Path of the file from which a killed training goes on.
+
+    Returns:
+        Dict with "label_entropy" in nats (None without a label), what `metrics.measure` or `conditional.measure` finds,
+        "variance_per_latent" of posterior means, a list, and the means and standard errors of `conditional.likelihoods`
+        by the ELBO and, as "tight_...", by importance weights on the first test images; of a VAE its bound is the
+        "marginal" one. And "history".
+    """
+    usual = {field: value for field, value in config.items() if field not in ("labels", "images", "samples")}
+    model, dataset, history = sweeps.train(usual, state, prepare=functools.partial(_labelled, config.get("labels")))
+    images, labels = dataset.test.images, dataset.test.labels
+    frequencies = np.bincount(dataset.train.labels, minlength=10) / len(dataset.train)
+    few = slice(0, config["images"])
+    if model.is_conditional:
+        row = conditional.measure(model, dataset)
+        found = conditional.likelihoods(conditional.log_likelihoods(model, images), labels, frequencies)
+        log_p = conditional.log_likelihoods(model, images[few], config["samples"], importance_weighted=True)
+        tight = conditional.likelihoods(log_p, labels[few], frequencies)
+        row |= {"variance_per_latent": conditional.codes_of(model, images, labels).var(axis=0).tolist()}
+    else:
+        row = metrics.measure(model, dataset) | {"variance_per_latent": model.code(images).var(axis=0).tolist()}
+        found = {"marginal": metrics.elbo(model, images).negative_elbo}
+        log_p = metrics.log_likelihood_per_image(model, images[few], config["samples"])
+        tight = {"marginal": metrics.Estimate.of(-log_p)}
+    found |= {f"tight_{name}": estimate for name, estimate in tight.items()}
+    entropy = float(-np.sum(frequencies * np.log(frequencies))) if model.is_conditional else None
+    return row | metrics.flat(found) | {"label_entropy": entropy, "history": history}
+
+
+def _labelled(kind, dataset):
+    """A data set with labels of another kind: "shuffled" or "clusters"; None leaves it as it is."""
+    if kind is None:
+        return dataset
+    if kind not in ("shuffled", "clusters"):
+        raise ValueError(f"labels are {kind!r}; choose 'shuffled' or 'clusters'.")
+    generator, splits = seeds.generator(1), {}
+    if kind == "clusters":
+        pca = baselines.PCA(dataset.train.images, 50)
+        with threadpool_limits(1):  # the same clusters for any number of threads
+            means = KMeans(10, n_init=1, random_state=1).fit(pca.encode(dataset.train.images))
+    for name in ("train", "validation", "test"):
+        split = getattr(dataset, name)
+        if kind == "shuffled":
+            labels = generator.permutation(split.labels)
+        else:
+            labels = means.predict(pca.encode(split.images)).astype("int64")
+        splits[name] = Split(split.stored, labels)
+    return dataclasses.replace(dataset, **splits)
+
+
 # Sorts of stored results: settings, folder of the trials, trial, what a configuration has besides.
 def _kinds():
     return (
+        (LABELS, "labels", train_with_labels, {}),
         (EXPERIMENTS, "experiments", train_and_judge, {}),
         (SWEEPS, "tuning", sweeps.train_and_measure, {"split": "test"}),
         (COMPARISONS, "comparisons", train_and_evaluate, {}),
@@ -396,7 +495,7 @@ def run(name, dataset, again=False):
     infinite is an outcome too: its row has "status" "failed" and no figures.
 
     Args:
-        name: Key of `EXPERIMENTS`, `SWEEPS` or `COMPARISONS`.
+        name: Key of `EXPERIMENTS`, `SWEEPS`, `COMPARISONS` or `LABELS`.
         dataset: The whole `data.Dataset`.
         again: Whether to write the result again where it is stored already.
 
@@ -435,7 +534,8 @@ def run(name, dataset, again=False):
         varied.pop("reconstruction", None)  # in a row of figures that is a number of nats
         varied = {field: "-".join(map(str, v)) if isinstance(v, list) else v for field, v in varied.items()}
         size = {"latent_dim": config["arguments"]["latent_dim"]}
-        model = "autoencoder" if config["model"].endswith("autoencoder") else "VAE"
+        model = "conditional VAE" if "conditional" in config["model"] else "VAE"
+        model = "autoencoder" if config["model"].endswith("autoencoder") else model
         outcome = {"status": status} if sweep else {}
         rows.append({"model": model, "variant": label, "seed": seed, **size, **varied, **outcome, **result})
     files.write_sealed(path, {"data": dataset.slug, "recipe": setting, "rows": rows})
@@ -504,6 +604,103 @@ def judge_samplers(dataset, again=False):
     _store_rows("samplers", dataset, setting, row_of, again)
 
 
+def judge_conditional(dataset, again=False):
+    """Store what is found of the models in `CONDITIONAL`, each with each seed.
+
+    The first seed is that of the shipped weights; the others are trained where they are not in ``data/runs``. On the
+    drawn wardrobe, a stand-in, only the shipped ones are judged, and the style that `conditional.transfer` keeps too.
+
+    Args:
+        dataset: The whole `data.Dataset`.
+        again: Whether to judge also what is stored already.
+    """
+    setting = conditional_setting(dataset.slug)
+    path = checkpoints.RESULTS / dataset.slug / "conditional.json"
+    stored = files.read_json(path, "Delete it and run `make results` again.") if path.exists() else {}
+    rows = stored["rows"] if stored.get("recipe") == setting and not again else []
+    for name, plain in setting["models"].items():
+        for seed in setting["seeds"]:
+            shipped = seed == setting["seeds"][0]
+            sha256 = checkpoints.manifest(name, dataset.slug)["sha256"] if shipped else ""
+            key = {"model": name, "seed": seed, "sha256": sha256}
+            if any(key.items() <= row.items() for row in rows):
+                continue
+            sides = []
+            for each in (name, plain):
+                load = checkpoints.load if shipped else functools.partial(checkpoints.trained_with_seed, seed=seed)
+                sides.append(load(each, dataset))
+            row = key | _judge_conditional(name, *sides, dataset, setting)
+            rows = [r for r in rows if (r["model"], r["seed"]) != (name, seed)] + [row]
+            files.write_sealed(path, {"data": dataset.slug, "recipe": setting, "rows": rows})
+            print(f"{name}, seed {seed}: conditional {row['conditional']:.2f} nats", flush=True)
+
+
+def _judge_conditional(name, cvae, vae, dataset, setting):
+    """All figures of one conditional model beside its VAE, as a dict."""
+    own, images, labels = classifier.load(dataset.slug), dataset.test.images, dataset.test.labels
+    table = conditional.likelihoods_per_image(conditional.log_likelihoods(cvae, images), labels)
+    found = {column: metrics.Estimate.of(table[column]) for column in table}
+    bound = sum(metrics.elbo_per_image(vae, images))
+    found |= {
+        "vae_negative_elbo": metrics.Estimate.of(bound),
+        "marginal_less_vae": metrics.Estimate.of(table["marginal"] - bound),
+        "joint_less_vae": metrics.Estimate.of(table["joint"] - bound),
+    }
+    n, samples = setting["importance_weighted"][name]
+    log_p = conditional.log_likelihoods(cvae, images[:n], samples, importance_weighted=True)
+    tight = conditional.likelihoods_per_image(log_p, labels[:n])
+    bound = -metrics.log_likelihood_per_image(vae, images[:n], samples)
+    found |= {f"tight_{column}": metrics.Estimate.of(tight[column]) for column in tight}
+    found |= {"tight_marginal_less_vae": metrics.Estimate.of(tight["marginal"] - bound)}
+    row = metrics.flat(found) | conditional.measure(cvae, dataset)
+
+    few = dataset.train.head(min(setting["codes"], len(dataset.train)))
+    for way, drawn in (("drawn", True), ("mean", False)):
+        codes = [conditional.codes_of(cvae, part.images, part.labels, drawn) for part in (few, dataset.test)]
+        leak = conditional.leakage(codes[0], few.labels, codes[1], labels)
+        row |= metrics.flat({f"{way}_{measure}": value for measure, value in leak.items()})
+    raw = [cvae.code(part) for part in (few, dataset.test)]
+    row |= metrics.flat({"raw_linear_probe": metrics.linear_probe(raw[0], few.labels, raw[1], labels)})
+
+    pictures = cvae.sample(setting["pictures"], seed=1)
+    asked = np.arange(len(pictures)) % cvae.classes
+    row |= {"classes": conditional.judge_classes(pictures[:10_000], asked[:10_000], dataset, own).to_dict("index")}
+    judged = metrics.judge_samples(pictures[: len(dataset.test)], dataset, own)
+    row |= metrics.flat({f"sample_{measure}": value for measure, value in judged.items()})
+    made = conditional.as_training_data(pictures, asked, dataset)
+    score = classifier.measure(classifier.train(made, verbose=False)[0], made)
+    row |= {
+        "classifier_accuracy_score": score["accuracy"],
+        "classifier_accuracy": classifier.measure(own, dataset)["accuracy"],
+    }
+    return row | (_style(cvae, dataset, setting) if dataset.slug == wardrobe.SLUG else {})
+
+
+def _style(cvae, dataset, setting):
+    """What `conditional.style_kept` finds of transfers on the drawn wardrobe, and of two baselines."""
+    source = dataset.test.head(min(setting["transfers"], len(dataset.test)))
+    truth = wardrobe.factors("test").head(len(source))
+    reader = conditional.FactorReader().fit(dataset.train.images, wardrobe.factors("train"))
+    new = (source.labels + seeds.generator(1).integers(1, cvae.classes, len(source))) % cvae.classes
+    results = {
+        "transfer": conditional.transfer(cvae, source.images, source.labels, new),
+        "nearest": conditional.nearest_of_class(source.images, new, dataset.train),
+        "mean": conditional.mean_of_class(new, dataset.train),
+    }
+    readings = {way: reader.read(pictures) for way, pictures in results.items()}
+    style = conditional.style_kept(truth[list(conditional.STYLE_FACTORS)], readings, source.labels, new)
+    seen = reader.read(source.images)
+    own = conditional.style_kept(truth[list(seen)], {"reader": seen}, source.labels, source.labels)
+    back = reader.read(cvae.reconstruct(source))
+    style["reconstruction"] = conditional.style_kept(
+        truth[list(seen)], {"reconstruction": back}, source.labels, source.labels
+    )["reconstruction"]
+    style["reader"] = own["reader"]
+    judge = classifier.load(dataset.slug)
+    changed = {way: float(np.mean(judge.classify(pictures) == new)) for way, pictures in results.items()}
+    return {"style": style.to_dict("index"), "class_changed": changed}
+
+
 def _store_rows(name, dataset, setting, row_of, again):
     """Store a row for each shipped model of a setting; rows of the same weights and setting are kept.
 
@@ -558,6 +755,11 @@ def sampler_setting(slug):
     return SAMPLERS | {split: SAMPLERS[split] // share for split in ("train", "test")}
 
 
+def conditional_setting(slug):
+    """`CONDITIONAL` as it is done on a data set: with the shipped seed alone on the stand-in."""
+    return CONDITIONAL | ({"seeds": CONDITIONAL["seeds"][:1]} if slug == wardrobe.SLUG else {})
+
+
 def likelihood_setting(slug):
     """`IMPORTANCE_WEIGHTED` as it is done on a data set: with a tenth of the samples on the stand-in."""
     share = 10 if slug == wardrobe.SLUG else 1
@@ -569,12 +771,12 @@ def setting_on(slug, name):
 
     Args:
         slug: The `Dataset.slug` of the data.
-        name: Key of `EXPERIMENTS`, `SWEEPS` or `COMPARISONS`.
+        name: Key of `EXPERIMENTS`, `SWEEPS`, `COMPARISONS` or `LABELS`.
 
     Returns:
         Dict that JSON can hold.
     """
-    setting = (EXPERIMENTS | SWEEPS | COMPARISONS)[name]
+    setting = (EXPERIMENTS | SWEEPS | COMPARISONS | LABELS)[name]
     variants = {
         label: {part: training.recipe_on(slug, c) if part == "recipe" else c for part, c in change.items()}
         for label, change in setting["variants"].items()
@@ -592,7 +794,9 @@ def setting_on(slug, name):
 def _configuration(setting, label, seed, dataset):
     parts = {part: setting[part] | setting["variants"][label].get(part, {}) for part in ("arguments", "recipe")}
     model = setting["variants"][label].get("model", setting["model"])
-    parts |= {part: setting["variants"][label][part] for part in ("noise",) if part in setting["variants"][label]}
+    change = setting["variants"][label]
+    parts |= {part: change[part] for part in ("noise", "labels") if part in change}
+    parts |= {part: setting[part] for part in ("images", "samples") if part in setting}
     return {"model": model, **parts, "seed": seed, "data": {"slug": dataset.slug}}
 
 

@@ -7,7 +7,19 @@ import time
 import numpy as np
 import pandas as pd
 
-from helpers import baselines, checkpoints, classifier, course, data, interpolation, metrics, plotting, priors, widgets
+from helpers import (
+    baselines,
+    checkpoints,
+    classifier,
+    conditional,
+    course,
+    data,
+    interpolation,
+    metrics,
+    plotting,
+    priors,
+    widgets,
+)
 from helpers.machinery import files, progress, weights
 from helpers.making import experiments
 
@@ -21,7 +33,7 @@ def ship(names, dataset, again=False):
     """Train, measure and store models; those stored already are passed over.
 
     Args:
-        names: Names from `checkpoints.names`, and `classifier.NAME`.
+        names: Names of plans, and `classifier.NAME`.
         dataset: A `data.Dataset`.
         again: Whether to train also what is stored.
     """
@@ -35,7 +47,8 @@ def ship(names, dataset, again=False):
             classifier.ship(dataset)
             continue
         model, history = checkpoints.train(name, dataset)
-        checkpoints.store(model, name, history, dataset, metrics.measure(model, dataset), folder)
+        measure = conditional.measure if model.is_conditional else metrics.measure
+        checkpoints.store(model, name, history, dataset, measure(model, dataset), folder)
         checkpoints.state_file(name, dataset).unlink(missing_ok=True)
 
 
@@ -164,8 +177,10 @@ def main(arguments=None):
             "importance_weighted": experiments.estimate_likelihoods,
             "evaluation": experiments.evaluate_shipped,
             "samplers": experiments.judge_samplers,
+            "conditional": experiments.judge_conditional,
         }
-        for name in chosen.names or [*experiments.EXPERIMENTS, *experiments.COMPARISONS, *of_shipped]:
+        trainings = experiments.EXPERIMENTS | experiments.COMPARISONS | experiments.LABELS
+        for name in chosen.names or [*trainings, *of_shipped]:
             if name in of_shipped:
                 of_shipped[name](dataset, chosen.again)
             else:
@@ -178,7 +193,7 @@ def main(arguments=None):
     elif chosen.what == "explorer":
         explorer(dataset)
     else:
-        ship(chosen.names or [*checkpoints.names(), classifier.NAME], dataset, chosen.again)
+        ship(chosen.names or [*checkpoints.PLANS, classifier.NAME], dataset, chosen.again)
     return 0
 
 
