@@ -44,7 +44,7 @@ FOUND = """() => {
 WIDER = """() => [document.scrollingElement, ...document.querySelectorAll("article *")]
   .filter((one) => one.scrollWidth > one.clientWidth + 1 && one.clientWidth > 0)
   .filter((one) => one === document.scrollingElement || getComputedStyle(one).overflowX !== "visible")
-  .filter((one) => !one.matches("pre, :has(> table)"))
+  .filter((one) => !one.matches("pre, .text_html, :has(> table)"))
   .map((one) => one.tagName + ": " + one.textContent.trim().slice(0, 60))"""
 
 
