@@ -780,6 +780,12 @@ class ConditionalVAE(VAE):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
+        """The model that `get_config` described, untrained.
+
+        Args:
+            config: Dict from `get_config`.
+            custom_objects: Dict of name to class or function, for layers that are not registered with Keras.
+        """
         if config["prior"] is not None:
             prior = keras.saving.deserialize_keras_object(config["prior"], custom_objects)
             config = {**config, "prior": prior}
@@ -884,7 +890,12 @@ class ConditionalVAE(VAE):
         return run_in_batches(lambda x, y: self._encoded(x, y, training=False), images, beside=labels)
 
     def code(self, images, labels=None):
-        """Mean of the posterior of images of known class, float32 (n, latent_dim); arguments as for `encode`."""
+        """Mean of the posterior of images of known class, float32 (n, latent_dim).
+
+        Args:
+            images: As for `encode`.
+            labels: As for `encode`.
+        """
         return self.encode(images, labels)[0]
 
     def decode(self, z, labels):
@@ -904,12 +915,22 @@ class ConditionalVAE(VAE):
         return run_in_batches(self._image_of, z, beside=self._checked_labels(labels, len(z)))
 
     def reconstruct(self, images, labels=None):
-        """Decoded `code` of images, in their own class; arguments as for `encode`."""
+        """Decoded `code` of images, in their own class.
+
+        Args:
+            images: As for `encode`.
+            labels: As for `encode`.
+        """
         images, labels = self._with_labels(images, labels)
         return self.decode(self.code(images, labels), labels)
 
     def logits(self, z, labels):
-        """The decoder's output before its sigmoid, a tensor (n, 28, 28, 1), from z (n, latent_dim), labels (n,)."""
+        """The decoder's output before its sigmoid, a tensor (n, 28, 28, 1).
+
+        Args:
+            z: Codes, (n, latent_dim).
+            labels: Class index of each, (n,).
+        """
         return self._decoder_logits([z, labels], training=False)
 
     def _image_of(self, z, labels):
@@ -1041,7 +1062,12 @@ class VAEOfClass:
         return self.decode(self.code(images))
 
     def sample(self, n, seed):
-        """Decode n codes drawn from the prior: float32 (n, 28, 28, 1) in [0, 1]."""
+        """Decode n codes drawn from the prior of the class: float32 (n, 28, 28, 1) in [0, 1].
+
+        Args:
+            n: Number of images.
+            seed: Seeds the codes.
+        """
         return self.model.sample(n, seed, self.label)
 
     def image_from_logits(self, logits):
@@ -1049,7 +1075,13 @@ class VAEOfClass:
         return self.model.image_from_logits(logits)
 
     def reconstruction_loss(self, x, logits, likelihood=None):
-        """Negative log-likelihood -log p(x | z, y), nats per image (see `VAE.reconstruction_loss`)."""
+        """Negative log-likelihood -log p(x | z, y), nats per image.
+
+        Args:
+            x: As for `VAE.reconstruction_loss`.
+            logits: As for `VAE.reconstruction_loss`.
+            likelihood: As for `VAE.reconstruction_loss`.
+        """
         return self.model.reconstruction_loss(x, logits, likelihood)
 
 
