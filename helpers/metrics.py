@@ -677,6 +677,27 @@ def nearest(images, pool):
     return index, distance
 
 
+def nearest_few(image, pool, count):
+    """The nearest neighbours of one image in a pool, the nearest first.
+
+    Args:
+        image: Array (28, 28, 1).
+        pool: Images to search, (m, 28, 28, 1), or a `dataset.Split` of them.
+        count: Number of neighbours; all of the pool if it has fewer.
+
+    Returns:
+        Tuple (index into the pool, int (count,); distance, root mean squared pixel difference, float64 (count,)).
+
+    Raises:
+        ValueError: A value is not finite.
+    """
+    flat = _pixels("image", np.asarray(image)[None], "float32").reshape(-1)
+    squares = [np.square(rows - flat).mean(axis=1, dtype="float64") for _, rows in _rows_of(pool)]
+    distance = np.sqrt(np.concatenate(squares))
+    index = np.argsort(distance, kind="stable")[:count]
+    return index, distance[index]
+
+
 def _rows_of(pool, size=5_000):
     """Pieces of a pool as rows, each with the number of its first."""
     if not isinstance(pool, Split):

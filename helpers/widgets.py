@@ -3,7 +3,7 @@
 The functions at the top turn a code into PNG bytes and know nothing of widgets. The three views
 beneath them (rows of sliders, a picture, a map) have their browser's half in ``widgets.js``. The shells
 at the end put views and buttons together and are what a notebook calls: `latent_sliders`,
-`interpolation_slider`, `latent_pad`, `compare_models`, `explorer`.
+`interpolation_slider`, `latent_pad`, `compare_models`, `explorer`, `your_image`.
 
 A callback may run in another thread than the notebook's cells, and a training may run meanwhile. So
 nothing here uses pyplot, and one lock stands around all work on models.
@@ -26,7 +26,19 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
-from helpers import checkpoints, course, interpolation, losses, metrics, models, plotting, priors, seeds
+from helpers import (
+    checkpoints,
+    course,
+    interpolation,
+    losses,
+    metrics,
+    models,
+    novelty,
+    photos,
+    plotting,
+    priors,
+    seeds,
+)
 from helpers.dataset import IMAGE_SHAPE, check_scale
 from helpers.machinery import browser, files
 from helpers.machinery.backend import ops
@@ -202,6 +214,26 @@ def map_png(points, labels, low, high, size=380):
     axes.scatter(*np.asarray(points)[order].T, s=7, c=colours, alpha=0.6, linewidths=0)
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     axes.axis("off")
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png")
+    return stream.getvalue()
+
+
+@plotting.in_own_style
+def cost_png(costs, cost, unit, size=(300, 168)):
+    """A histogram of what held-out images cost, with a line where one image stands, as PNG bytes.
+
+    Args:
+        costs: Costs of held-out images, (n,).
+        cost: Cost of the image.
+        unit: What the axis is called, such as "nats".
+        size: Width and height, in pixels.
+    """
+    figure = Figure(figsize=(size[0] / 100, size[1] / 100), dpi=200, layout="constrained")
+    axes = figure.add_subplot()
+    axes.hist(costs, bins=40, color="#56b4e9")
+    axes.axvline(cost, color="#d55e00", linewidth=2)
+    axes.set(xlabel=unit, yticks=[])
     stream = io.BytesIO()
     figure.savefig(stream, format="png")
     return stream.getvalue()
@@ -429,7 +461,7 @@ class Picture(_View):
     alt = traitlets.Unicode("").tag(sync=True)
     caption = traitlets.Unicode("").tag(sync=True)
     live = traitlets.Bool(False).tag(sync=True)
-    columns = traitlets.Int(1).tag(sync=True)
+    columns = traitlets.Float(1).tag(sync=True)  # width over height
     width = traitlets.Int(196).tag(sync=True)
     network = traitlets.Unicode("").tag(sync=True)
     follows = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -1045,6 +1077,111 @@ class ModelComparison(_Shell):
 
 
 compare_models = ModelComparison  # what notebooks call it
+
+
+class YourImage(_Shell):
+    """A picture of the reader's own in a trained model.
+
+    It shows each step from the photo to 28 x 28 pixels, the code and what it decodes to, what the image costs beside
+    what held-out images cost, the nearest training images, and in words whether the image is unlike all of them.
+
+    ``image`` is the picture as the model sees it, (28, 28, 1), and ``z`` its code,
+    (latent_dim,); None before the first.
+
+    Args:
+        model: A `models.VAE`, a `models.Autoencoder` or a `baselines.PCA`.
+        dataset: The `data.Dataset` that the model was trained on.
+        picture: The first picture, as `show` takes it; None waits for an upload.
+        neighbours: Number of nearest training images to show.
+    """
+
+    def __init__(self, model, dataset, picture=None, neighbours=6):
+        self.model, self.image, self.z = model, None, None
+        self._train, self._neighbours = dataset.train, neighbours
+        self._detector = novelty.detector(model, dataset)
+        self._costs = self._cost(dataset.validation.images[:SURVEYED])
+        self._upload = ipywidgets.FileUpload(accept="image/*", description="a picture", layout={"width": "auto"})
+        self._upload.observe(self._uploaded, "value")
+        self._steps, self._found = _box("lw-columns"), _box("lw-columns")
+        self._says = ipywidgets.HTML()
+        super().__init__(
+            "Your own picture in a model",
+            f"Your picture in {model.latent_dim} latents; it stays on this computer",
+            _box("lw-bar", self._upload),
+            self._steps,
+            self._found,
+            self._says,
+        )
+        if picture is not None:
+            self.show(picture)
+
+    def show(self, picture):
+        """Show a picture.
+
+        Args:
+            picture: Path of a file, bytes of one, a PIL image, or an array, as `photos.to_28` takes them.
+
+        Raises:
+            DataError: It is no picture, or shows nothing but its ground; what was shown before stays.
+        """
+        with self._handling():
+            image, steps = photos.to_28(picture, steps=True)
+            z = encode(self.model, image[None])[0]
+            x_hat, cost = decode(self.model, z[None])[0], self._cost(image[None])[0]
+            nearest, _ = metrics.nearest_few(image, self._train, self._neighbours)
+            self.image, self.z = image, z
+            for old in (*self._steps.children, *self._found.children):
+                _close(old)
+            self._steps.children = [_shot(levels, name) for name, levels in steps.items()]
+            self._found.children = [
+                _shot(garment_png(x_hat), "its code, decoded", width=168),
+                _shot(cost_png(self._costs, cost, self._unit), self._compared(cost), width=300),
+                _shot(
+                    garment_png(self._train.take(nearest)),
+                    f"the {self._neighbours} nearest training images",
+                    width=56 * self._neighbours,
+                    columns=self._neighbours,
+                ),
+            ]
+            for child in (*self._steps.children, *self._found.children):
+                _answer_while_a_cell_runs(child)
+            code = ", ".join(f"{value:.1f}" for value in z)
+            said = [self._detector.verdict(image), f"Its code: {code}."]
+            self._says.value = "".join(f"<p>{html.escape(line)}</p>" for line in said)
+
+    @property
+    def _unit(self):
+        return "nats" if self.model.is_variational else "squared error"
+
+    def _cost(self, images):
+        """Negative ELBO in nats (VAE), or squared error summed over pixels, (n,)."""
+        with _LOCK:
+            if self.model.is_variational:
+                return np.sum(metrics.elbo_per_image(self.model, images), axis=0)
+            return np.square(images - self.model.reconstruct(images)).sum(axis=(1, 2, 3))
+
+    def _compared(self, cost):
+        dearer = (self._costs >= cost).mean()
+        return f"It costs {cost:.1f} {self._unit}; {dearer:.0%} of {len(self._costs):,} held-out images cost as much."
+
+    def _uploaded(self, change):
+        if change["new"]:
+            self.show(bytes(change["new"][0]["content"]))
+
+
+your_image = YourImage  # what notebooks call it
+
+
+def _shot(png, caption, **traits):
+    """A `Picture` of PNG bytes or of levels, uint8 (h, w) or (h, w, 3); its caption is what a screen reader says."""
+    if isinstance(png, np.ndarray):
+        picture = Image.fromarray(png)
+        picture.thumbnail((280, 280))
+        traits = {"columns": picture.width / picture.height, "width": 112, **traits}
+        stream = io.BytesIO()
+        picture.save(stream, format="png")
+        png = stream.getvalue()
+    return Picture(png=png, alt=caption, caption=caption, **traits)
 
 
 def shipped(dataset):

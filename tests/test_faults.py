@@ -432,7 +432,7 @@ class Store:
             return {"rows": table.to_dict("records"), "recipe": recipe}
         if sort == "trial":
             return sweeps.read(self.path[sort].parent)
-        described = functools.partial(training._description, self.dataset, None, None)
+        described = functools.partial(training._description, self.student, self.dataset, None, None)
         memory = state.State(self.student, self.recipe, self.path[sort], described)
         stop = training._early_stopping(self.student, self.recipe)
         epoch = memory.open()

@@ -342,6 +342,17 @@ def test_nearest_equals_the_slow_way(x):
 # Tables
 
 
+def test_the_nearest_few_come_in_order_of_distance_from_arrays_and_splits(tiny):
+    image = tiny.test.images[0]
+    index, distance = metrics.nearest_few(image, tiny.train, 4)
+    away = np.sqrt(np.square(tiny.train.images.astype("float64") - image).mean(axis=(1, 2, 3)))
+    assert np.array_equal(index, np.argsort(away, kind="stable")[:4])
+    np.testing.assert_allclose(distance, np.sort(away)[:4], rtol=1e-5)
+    assert np.array_equal(metrics.nearest_few(image, tiny.train.images, 4)[0], index)
+    assert metrics.nearest_few(tiny.train.images[7], tiny.train, 1)[1][0] == 0
+    assert len(metrics.nearest_few(image, tiny.train.images[:3], 5)[0]) == 3
+
+
 def test_scoreboard_has_one_row_a_model_and_no_number_where_none_belongs(x, pca):
     vae, plain = small_vae(), small_autoencoder()
     table = metrics.scoreboard({"mean": baselines.MeanImage(x), "PCA": pca.keep(2), "AE": plain, "VAE": vae}, x)

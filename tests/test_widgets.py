@@ -15,7 +15,7 @@ from nbclient.exceptions import CellExecutionError
 from PIL import Image
 from support import fresh_python, shelve, small_autoencoder, small_vae
 
-from helpers import checkpoints, course, data, models, training, widgets
+from helpers import checkpoints, course, data, metrics, models, photos, training, widgets
 from helpers.machinery import browser
 
 
@@ -200,6 +200,56 @@ def test_the_way_of_each_tool_ends_at_the_code_that_python_decodes(tiny):
     for label, z in both.codes().items():
         code = both.pictures[label].code
         np.testing.assert_allclose(np.array(code["base"]) + [0.5, 2] @ np.array(code["columns"]), z, rtol=1e-5)
+
+
+def photo_of(image):
+    """A garment on white ground, large and off the middle, as bytes of a PNG file."""
+    garment = Image.fromarray(np.rint(255 * (1 - image[..., 0])).astype("uint8")).resize((140, 140))
+    photo = Image.new("L", (300, 200), 255)
+    photo.paste(garment, (100, 30))
+    stream = io.BytesIO()
+    photo.save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_your_image_shows_the_steps_what_the_model_makes_of_it_and_what_it_costs(vae, tiny):
+    tool = widgets.your_image(vae, tiny)
+    assert tool.image is None and tool._steps.children == ()
+    photo = photo_of(tiny.test.images[3])
+    tool.show(photo)
+    image, steps = photos.to_28(photo, steps=True)
+    assert np.array_equal(tool.image, image) and np.array_equal(tool.z, vae.code(image[None])[0])
+    assert [picture.caption for picture in tool._steps.children] == list(steps)
+    assert np.array_equal(pixels(tool._steps.children[-1].png), steps["28 x 28"])
+    decoded, cost, nearest = tool._found.children
+    assert shows(decoded, vae.decode(tool.z[None]))
+    nats = np.sum(metrics.elbo_per_image(vae, image[None]), axis=0)[0]
+    assert cost.caption.startswith(f"It costs {nats:.1f} nats; ")
+    index, _ = metrics.nearest_few(image, tiny.train, 6)
+    assert shows(nearest, tiny.train.take(index))
+    assert "validation images" in tool._says.value
+
+
+def test_your_image_keeps_what_it_showed_when_the_next_file_is_no_picture(vae, tiny):
+    tool = widgets.your_image(vae, tiny, photo_of(tiny.test.images[3]))
+    before = tool.image
+    with pytest.raises(data.DataError):
+        tool._uploaded({"new": ({"content": memoryview(b"no picture")},)})
+    assert tool.image is before and "is no picture" in tool._error.value
+    tool._uploaded({"new": ({"content": memoryview(photo_of(tiny.test.images[5]))},)})
+    assert tool.image is not before and tool._error.value == ""
+
+
+def test_your_image_counts_squared_error_where_a_model_has_no_nats(autoencoder, tiny):
+    tool = widgets.your_image(autoencoder, tiny, tiny.test.images[0])
+    assert " squared error; " in tool._found.children[1].caption
+
+
+def test_cost_png_marks_the_image_where_it_stands():
+    left, right = (pixels(widgets.cost_png(np.linspace(0, 10, 50), cost, "nats")) for cost in (2, 8))
+    is_line = [np.abs(shown[..., :3].astype(int) - [213, 94, 0]).max(axis=2) < 30 for shown in (left, right)]
+    places = [np.flatnonzero(line.any(axis=0)).mean() / line.shape[1] for line in is_line]
+    assert places[0] < 0.4 < 0.6 < places[1]
 
 
 def test_garment_png_is_dark_ink_on_white_and_cuts_off_what_leaves_the_range():
