@@ -370,9 +370,9 @@ def test_sliders_go_on_when_the_kernel_has_stopped(chromium, lab, vae):
 
 
 def run(page, code):
-    """Run code in the kernel, and do not wait for it."""
+    """Run code in the kernel, and wait until it has ended."""
     page.evaluate(
-        "code => void jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute({code})", code
+        "code => jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute({code}).done", code
     )
 
 
