@@ -286,8 +286,9 @@ def as_training_data(pictures, labels, dataset):
     order = np.random.default_rng(1).permutation(len(pictures))
     pictures, labels = check_images(pictures)[order], np.asarray(labels, "int64")[order]
     kept = -(-len(pictures) // 12)
-    train, validation = Split(pictures[kept:], labels[kept:]), Split(pictures[:kept], labels[:kept])
-    return replace(dataset, name=f"pictures for {dataset.name}", train=train, validation=validation)
+    parts = {"train": slice(kept, None), "validation": slice(kept)}
+    splits = {part: Split(pictures[rows], labels[rows], dataset.class_names) for part, rows in parts.items()}
+    return replace(dataset, name=f"pictures for {dataset.name}", **splits)
 
 
 # --------------------------------------------------------------------------------------------------

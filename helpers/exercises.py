@@ -612,7 +612,9 @@ def _better_thief(answer, dataset, classifier, vae):
     if max(upright, overturned) > 1.5 * min(upright, overturned):
         return "it treats garments that stand upright unlike those on their heads: it is a model of garments."
     # The other test images, because the first ones can be looked at in the notebook.
-    fresh = replace(dataset, test=Split(dataset.test.stored[500:1000], dataset.test.labels[500:1000]))
+    fresh = replace(
+        dataset, test=Split(dataset.test.stored[500:1000], dataset.test.labels[500:1000], dataset.class_names)
+    )
     found, rival = (metrics.judge_samples(x, fresh, classifier) for x in (made, vae.sample(500, seed=1)))
     if found["memorisation"].value < 0.7:
         return f"memorisation is {found['memorisation']}: they are taken for copies."

@@ -12,7 +12,7 @@ from helpers.dataset import pieces
 from helpers.machinery import identity
 
 PARTS = ("train", "validation", "test")
-FEW = 200  # images from which every notebook of the course can work
+FEW = 200  # images below which a model learns little
 COMPONENTS = (2, 8, 16, 32, 64)  # of the PCA line
 
 
@@ -145,7 +145,7 @@ def _pca_line(train, test):
 def _what_looks_wrong(found, dataset):
     totals = found.counts.sum(axis=1)
     if totals.sum() < FEW:
-        yield f"{totals.sum():,} images are few: the notebooks are made for {FEW} and more."
+        yield f"{totals.sum():,} images are few: a model learns little from fewer than {FEW}."
     if found.polarity.startswith("dark"):
         yield "the ground is light. The models expect light things on dark ground: data.open(..., invert=True)."
     if found.polarity.startswith("unclear"):

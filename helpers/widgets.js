@@ -102,6 +102,7 @@ async function open(network, { steps, names, edition }, buffers) {
   try {
     network.lwNet = await latentNet.Net.load(steps, weights, arrays.at(-1));
     network.lwEdition = edition;
+    network.lwWants(); // for weights that have changed meanwhile
   } catch (error) {
     network.lwProblem = `this page cannot run it (${error.message})`;
   }
@@ -162,18 +163,10 @@ const CAPTIONS = {
   distance: ({ image, label, levels }) => (levels ? `${label} · ${distance(image, levels).toFixed(3)}` : null),
 };
 
-const PAINT = make("canvas");
-function paint(pixels) {
-  const side = Math.sqrt(pixels.length);
-  [PAINT.width, PAINT.height] = [side, side];
-  const context = PAINT.getContext("2d");
-  const data = context.createImageData(side, side);
-  pixels.forEach((value, i) => {
-    const grey = Math.round(255 * (1 - Math.min(Math.max(value, 0), 1)));
-    data.data.set([grey, grey, grey, 255], 4 * i);
-  });
-  context.putImageData(data, 0, 0);
-  return PAINT.toDataURL();
+const CANVAS = make("canvas");
+function addressOf(image) {
+  latentNet.paint(CANVAS, image);
+  return CANVAS.toDataURL();
 }
 
 const valuesOf = (source) => source.get(source.get("view") === "pad" ? "point" : "values");
@@ -204,7 +197,7 @@ async function follow(model, where, shown, onEnd) {
     if (!isHere()) return shown.python();
     const code = model.get("code");
     const image = network.lwNet.run(codeOf(code, values))[0];
-    shown.image(paint(image));
+    shown.image(addressOf(image));
     if (!before) return null;
     const said = CAPTIONS[code.caption]({ ...code, values, before, image, rows: sources[0].get("rows"), levels: pool?.lwLevels });
     return said === null ? null : shown.caption(said);

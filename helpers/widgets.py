@@ -391,9 +391,9 @@ class Network(_OnRequest):
             return
         before, self._weights = self._weights, self._fingerprint()
         if before != self._weights:
-            self._stay("its weights have changed")
+            self._leave_to_kernel("its weights have changed")
         elif self.place == "kernel":
-            self._go()
+            self._give_to_page()
 
     def send_to_page(self):
         model = self._model()
@@ -407,16 +407,16 @@ class Network(_OnRequest):
     def _trains(self, is_training):
         self._is_training = is_training
         if is_training:
-            self._stay("the model is in training")
+            self._leave_to_kernel("the model is in training")
         else:
             self._weights = self._fingerprint()
-            self._go()
+            self._give_to_page()
 
-    def _stay(self, reason):
+    def _leave_to_kernel(self, reason):
         with self.hold_sync():
             self.place, self.reason = "kernel", reason
 
-    def _go(self):
+    def _give_to_page(self):
         with self.hold_sync():
             self.place, self.reason, self.edition = "page", "", self.edition + 1
 
@@ -510,6 +510,12 @@ def _latent_row(space, latent, **changes):
     note = space.says(latent)
     spoken = f"latent {latent}, {note}"
     return _row(latent, f"z[{latent}]", space.low[latent], space.high[latent], note, spoken, heights, **changes)
+
+
+def _decoded(network, *sources, live=True, **traits):
+    """A picture that a page decodes from where sliders or a map stand."""
+    follows = [source.model_id for source in sources]
+    return Picture(network=network.model_id, follows=follows, live=live, **traits)
 
 
 def _box(kind, *children):
@@ -667,14 +673,8 @@ class LatentSliders(_Shell):
         )
         self.sliders.observe(self._moved, "values")
         self._network = Network.of(model)
-        self._decoded = Picture(
-            width=196,
-            alt="decoded garment of the sliders' code",
-            live=True,
-            network=self._network.model_id,
-            follows=[self.sliders.model_id],
-            code={"caption": "latent"},
-        )
+        self._decoded = _decoded(self._network, self.sliders, width=196, alt="decoded garment of the sliders' code")
+        self._decoded.code = {"caption": "latent"}
         self._undo_button = self._button("Undo", "take back the last change", self._undo)
         buttons = _box(
             "lw-bar",
@@ -794,13 +794,7 @@ class InterpolationSlider(_Shell):
         self.sliders.observe(lambda change: self._renew(strip=False), "values")
         self._originals = [Picture(width=112), Picture(width=112)]
         self._network = Network.of(model)
-        self._decoded = Picture(
-            width=196,
-            alt="decoded garment at this part of the way",
-            live=True,
-            network=self._network.model_id,
-            follows=[self.sliders.model_id],
-        )
+        self._decoded = _decoded(self._network, self.sliders, width=196, alt="decoded garment at this part of the way")
         self._strip = Picture(
             width=56 * steps, columns=steps, alt=f"{steps} decoded steps from one garment to the other"
         )
@@ -897,13 +891,8 @@ class LatentPad(_Shell):
         for view, trait in ((self.pad, "point"), (self.sliders, "values")):
             view.observe(self._moved, trait)
         self._network = Network.of(model)
-        self._decoded = Picture(
-            width=252,
-            alt="decoded garment at the point of the map",
-            live=True,
-            network=self._network.model_id,
-            follows=[self.sliders.model_id, self.pad.model_id],
-        )
+        both, alt = (self.sliders, self.pad), "decoded garment at the point of the map"
+        self._decoded = _decoded(self._network, *both, width=252, alt=alt)
         super().__init__(
             f"Map of z{latents}",
             f"z[{latents[0]}] and z[{latents[1]}] of {model.latent_dim} latents",
@@ -996,12 +985,8 @@ class ModelComparison(_Shell):
         self._networks = {label: Network.of(model) for label, model in self.models.items()}
         garments = Pool(images)
         self.pictures = {
-            label: Picture(
-                width=168,
-                alt=f"decoded by {label}",
-                network=network.model_id,
-                follows=[self.sliders.model_id],
-                pool=garments.model_id,
+            label: _decoded(
+                network, self.sliders, width=168, alt=f"decoded by {label}", pool=garments.model_id, live=False
             )
             for label, network in self._networks.items()
         }

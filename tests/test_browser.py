@@ -50,7 +50,7 @@ def test_a_residual_decoder_is_described_layer_by_layer():
     assert steps[-1]["name"] == "x_hat" and steps[-1]["activation"] == "sigmoid"
 
 
-@pytest.mark.parametrize("name", checkpoints.names())
+@pytest.mark.parametrize("name", checkpoints.PLANS)
 def test_every_shipped_model_can_be_described(name):
     model = checkpoints.plan(name).build()
     for part in (model.encoder, model.decoder):

@@ -347,7 +347,7 @@ def test_a_class_with_one_image_keeps_it_in_training(tmp_path):
 def test_the_name_of_a_data_set_opens_it(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(course, "DATA", tmp_path)
     small = tuple(
-        mnist.File(file.name, 0, "", data.published.content_md5(idx(array)), file.magic, array.shape)
+        data.published.File(file.name, 0, "", data.published.content_md5(idx(array)), file.magic, array.shape)
         for file, array in zip(
             mnist.FILES, (pictures(40, 1), np.arange(40) % 10, pictures(20, 2), np.arange(20) % 10), strict=True
         )

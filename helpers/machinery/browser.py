@@ -24,6 +24,8 @@ _SHAPED = (keras.layers.Flatten, keras.layers.Reshape, keras.layers.Dropout, ker
 _CONVOLUTIONS = (keras.layers.Conv2D, fused.Conv2D, fused.ConvToOne)
 _TRANSPOSED = (keras.layers.Conv2DTranspose, fused.Conv2DTranspose)
 
+_ONE_HOT = "wardrobe>OneHot"  # of models.py, by the name under which Keras knows it
+
 
 class NotForThePage(ValueError):
     """A network that the page's script cannot run."""
@@ -33,7 +35,7 @@ def describe(part):
     """Steps of an encoder or decoder, in the order in which they are computed.
 
     Args:
-        part: Keras functional model with one input, such as ``model.decoder``.
+        part: Keras functional model, such as ``model.decoder``; a class index may be a further input.
 
     Returns:
         List of dicts: kind, name, from (names of steps), shape (without the batch), activation, and for convolutions
@@ -42,17 +44,17 @@ def describe(part):
     Raises:
         NotForThePage: A layer, an activation or a setting that `decoder.js` does not know.
     """
-    if not isinstance(part, keras.Model) or not hasattr(part, "operations") or len(part.inputs) != 1:
-        raise NotForThePage(f"{part.name} is no functional Keras model with one input.")
+    if not isinstance(part, keras.Model) or not hasattr(part, "operations"):
+        raise NotForThePage(f"{part.name} is no functional Keras model.")
     return [_step(layer) for layer in part.operations]
 
 
 def _step(layer):
-    if getattr(layer, "compute_dtype", "float32") != "float32":
-        raise NotForThePage(f"Layer {layer.name} computes in {layer.compute_dtype}; the page computes in float32.")
     step = {"kind": _kind(layer), "name": layer.name, "shape": list(layer.output.shape[1:])}
     if step["kind"] == "input":
         return step
+    if getattr(layer, "compute_dtype", "float32") != "float32":
+        raise NotForThePage(f"Layer {layer.name} computes in {layer.compute_dtype}; the page computes in float32.")
     inputs = layer.input if isinstance(layer.input, list) else [layer.input]
     step["from"] = [tensor._keras_history.operation.name for tensor in inputs]
     if hasattr(layer, "activation"):
@@ -77,6 +79,10 @@ def _kind(layer):
         return "conv_transposed"
     if kind is keras.layers.Add:
         return "add"
+    if kind is keras.layers.Concatenate and len(layer.output.shape) == 2:
+        return "concatenate"
+    if keras.saving.get_registered_name(kind) == _ONE_HOT:
+        return "one_hot"
     if kind is keras.layers.Activation or kind in _SHAPED:
         return "same"
     raise NotForThePage(f"Layer {layer.name} is a {kind.__name__}, which the page cannot run.")
@@ -106,8 +112,10 @@ def decoder_of(model):
         model: A `models.Autoencoder`, a `models.VAE` or a `baselines.PCA`.
 
     Raises:
-        NotForThePage: The model shows something else than its decoder gives.
+        NotForThePage: The model shows something else than its decoder gives, or has none of its own.
     """
+    if not hasattr(model, "decoder"):
+        raise NotForThePage("the model is one class of a conditional model.")
     if getattr(model, "likelihood", "bernoulli") == "continuous_bernoulli":
         raise NotForThePage("the model shows the mean of a continuous Bernoulli, which the page cannot compute.")
     return model.decoder

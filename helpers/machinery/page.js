@@ -134,15 +134,7 @@ const replaced = (index, code) => state.codes.map((old, i) => (i === index ? cod
 // ------------------------------------------------------------------------------------------------
 // Parts of the page
 
-function paint(canvas, image) {
-  const context = canvas.getContext("2d");
-  const picture = context.createImageData(SIDE, SIDE);
-  for (let i = 0; i < PIXELS; i++) {
-    const grey = Math.round(255 * (1 - between(image[i], 0, 1)));
-    picture.data.set([grey, grey, grey, 255], 4 * i);
-  }
-  context.putImageData(picture, 0, 0);
-}
+const { paint } = latentNet;
 
 const picture = (label) => make("canvas", { class: "big", width: SIDE, height: SIDE, role: "img", "aria-label": label });
 

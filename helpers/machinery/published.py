@@ -107,19 +107,41 @@ FILES = (
 )
 
 # MNIST, the handwritten digits, has the same file names and shapes, so it is the likeliest mix-up.
-# MD5 sums of its four files, packed and unpacked.
-MNIST_MD5 = frozenset(
-    (
-        "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-        "d53e105ee54ea40749a09fcbcd1e9432",
-        "9fb629c4189551a2d022fa330f9573f3",
-        "ec29112dd5afa0611ce80d1b7f02629c",
-        "6bbc9ace898e44ae57da46a324031adb",
-        "a25bea736e30d166cdddb491f175f624",
-        "2646ac647ad5339dbf082846283269ea",
-        "27ae3e4e09519cfbb04c329615203637",
-    )
+MNIST_FILES = (
+    File(
+        name="train-images-idx3-ubyte.gz",
+        size=9_912_422,
+        md5="f68b3c2dcbeaaa9fbdd348bbdeb94873",
+        content_md5="6bbc9ace898e44ae57da46a324031adb",
+        magic=IMAGES_MAGIC,
+        shape=(60_000, 28, 28),
+    ),
+    File(
+        name="train-labels-idx1-ubyte.gz",
+        size=28_881,
+        md5="d53e105ee54ea40749a09fcbcd1e9432",
+        content_md5="a25bea736e30d166cdddb491f175f624",
+        magic=LABELS_MAGIC,
+        shape=(60_000,),
+    ),
+    File(
+        name="t10k-images-idx3-ubyte.gz",
+        size=1_648_877,
+        md5="9fb629c4189551a2d022fa330f9573f3",
+        content_md5="2646ac647ad5339dbf082846283269ea",
+        magic=IMAGES_MAGIC,
+        shape=(10_000, 28, 28),
+    ),
+    File(
+        name="t10k-labels-idx1-ubyte.gz",
+        size=4_542,
+        md5="ec29112dd5afa0611ce80d1b7f02629c",
+        content_md5="27ae3e4e09519cfbb04c329615203637",
+        magic=LABELS_MAGIC,
+        shape=(10_000,),
+    ),
 )
+MNIST_MD5 = frozenset(digest for file in MNIST_FILES for digest in (file.md5, file.content_md5))
 
 
 def verify(directory):

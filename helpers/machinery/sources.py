@@ -661,7 +661,9 @@ def _parquet(path, reading):
         import pyarrow
         from pyarrow import parquet
     except ImportError as error:
-        raise fault(path, "needs the package pyarrow", "install it: pip install 'latent-wardrobe[parquet]'.") from error
+        raise fault(
+            path, "needs the package pyarrow", "install it with .venv/bin/python -m pip install pyarrow."
+        ) from error
     found = Found("a Parquet file")
     levels, labels = [], []
     try:

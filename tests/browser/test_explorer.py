@@ -41,10 +41,13 @@ def bench(chromium):
         yield page
 
 
-def in_the_page(bench, part, inputs):
-    """Results of a network in the page, a list for each output."""
-    flat = inputs.reshape(len(inputs), -1).tolist()
-    results, _ = bench.evaluate(RUN, [browser.network(part), browser.text(browser.KERNEL), flat])
+def in_the_page(bench, part, inputs, labels=None):
+    """Results of a network in the page, a list for each output; labels are a second input of that name."""
+    given = inputs.reshape(len(inputs), -1).tolist()
+    if labels is not None:
+        first = next(tensor.name for tensor in part.inputs if tensor.name != "label")
+        given = [{first: values, "label": [label]} for values, label in zip(given, labels.tolist(), strict=True)]
+    results, _ = bench.evaluate(RUN, [browser.network(part), browser.text(browser.KERNEL), given])
     return [np.array(column) for column in zip(*results, strict=True)]
 
 
@@ -71,6 +74,32 @@ def test_the_page_computes_what_python_computes(bench, name, garments):
     encoded = encoded[0] if model.is_variational else encoded
     again, wanted = decoder(means), decoder(encoded)
     assert np.abs(ops.convert_to_numpy(again) - ops.convert_to_numpy(wanted)).max() <= TOLERANCE
+
+
+SHELF = course.DATA / "checkpoints" / course.FASHION_MNIST
+OF_CLASSES = [name for name in checkpoints.names(conditional=True) if (SHELF / f"{name}.npz").exists()]
+
+
+@pytest.mark.parametrize("name", OF_CLASSES)
+def test_the_page_computes_what_python_computes_of_a_class(bench, name, garments):
+    """The same for models that are told the class, with all classes in turn."""
+    model, labels = checkpoints.load(name), np.arange(50) % 10
+    decoder, encoder = browser.rounded(model.decoder), browser.rounded(model.encoder)
+    codes = np.random.default_rng(1).standard_normal((50, model.latent_dim)).astype("float32")
+
+    def in_python(part, **given):
+        return part([ops.convert_to_tensor(given[tensor.name]) for tensor in part.inputs])
+
+    python = ops.convert_to_numpy(in_python(decoder, z=codes, label=labels)).reshape(50, -1)
+    (page,) = in_the_page(bench, model.decoder, codes, labels)
+    assert np.abs(page - python).max() <= TOLERANCE
+    (other,) = in_the_page(bench, model.decoder, codes, (labels + 1) % 10)
+    assert np.abs(other - python).max() > 0.1
+    if "conv" not in name:
+        z_mean, _ = in_the_page(bench, model.encoder, garments, labels)
+        again = in_python(decoder, z=z_mean.astype("float32"), label=labels)
+        wanted = in_python(decoder, z=in_python(encoder, x=garments, label=labels)[0], label=labels)
+        assert np.abs(ops.convert_to_numpy(again) - ops.convert_to_numpy(wanted)).max() <= TOLERANCE
 
 
 # --------------------------------------------------------------------------------------------------
