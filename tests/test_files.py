@@ -140,3 +140,13 @@ def test_only_errors_of_writing_are_called_so(tmp_path):
     with pytest.raises(files.UnwritableFile), files.written_aside(tmp_path / "a.txt") as part:
         raise PermissionError(13, "refused", str(part))
     assert not list(tmp_path.iterdir())
+
+
+def test_json_with_half_a_character_is_told_and_with_a_whole_one_is_read(tmp_path):
+    path = tmp_path / "some.json"
+    path.write_text('{"a": ["\\ud83d\\ude00"]}', encoding="utf-8")
+    assert files.read_json(path, "Remedy.") == {"a": ["\U0001f600"]}
+    for harm in ('{"a": ["\\ud83d"]}', '{"\\ude00": 1}'):
+        path.write_text(harm, encoding="utf-8")
+        with pytest.raises(files.DamagedFile, match="some.json is damaged: .*surrogates"):
+            files.read_json(path, "Remedy.")

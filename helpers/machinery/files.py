@@ -383,6 +383,8 @@ def _parsed(text):
     content = json.loads(text.decode("utf-8"), parse_constant=_finite, parse_float=_finite, parse_int=_whole)
     if _depth(content) > _MAX_DEPTH:
         raise ValueError(f"lists within lists, more than {_MAX_DEPTH} deep")
+    # Half of a character, which JSON can escape, is no text: pandas cannot hold it where pyarrow is installed.
+    json.dumps(content, ensure_ascii=False).encode("utf-8")
     return content
 
 
